@@ -13,3 +13,8 @@ require (
 	github.com/valyala/fasthttp v1.77.0
 	go.uber.org/goleak v1.3.0
 )
+
+require (
+	github.com/dustin/go-humanize v1.0.1 // indirect
+	golang.org/x/sys v0.49.0 // indirect
+)

@@ -4,11 +4,34 @@
 package cluster
 
 import (
+	"context"
+	"fmt"
+	"log/slog"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/weir-lb/weir/discovery"
 	"github.com/weir-lb/weir/policies"
 )
 
 // Transport carries requests to one endpoint: a connection pool. Requests that began before Close may finish.
 type Transport interface{ Close() }
+
+// Settings are what configuration says of a cluster. They can change while traffic flows: see [Cluster.Configure].
+type Settings struct {
+	// Policy picks. If it is also a policies.Failover it decides about retries, otherwise Failover does.
+	Policy   policies.Policy
+	Failover policies.Failover
+	// Zone is the gateway's own zone, "" if it has none.
+	Zone string
+	// Transport makes the connection pool of an endpoint at host:port.
+	Transport func(address string) Transport
+	Probe     *Probe  // nil: no active probes
+	Outlier   Outlier // zero: no passive ejection
+	Heartbeat time.Duration
+}
 
 // Snapshot is everything one request needs of a cluster. It is immutable but for the endpoints' state, and a request
 // keeps the one it loaded throughout, retries included.
@@ -18,4 +41,235 @@ type Snapshot struct {
 	Picker    policies.Picker
 	Failover  policies.Failover
 	Endpoints []*Endpoint // Endpoints[i] belongs to Table.Endpoints[i]
+}
+
+// reconcileEvery is how often leases, ejections and rates are looked at. It bounds how late an expired lease is seen.
+const reconcileEvery = 100 * time.Millisecond
+
+// Cluster is a named set of endpoints. Load, NextSeq and the endpoints' Begin and End belong to the request path;
+// everything else takes the writer's lock.
+type Cluster struct {
+	name   string
+	leases *Leases
+	log    *slog.Logger
+
+	current atomic.Pointer[Snapshot]
+	seq     atomic.Uint64
+	tripAt  atomic.Uint32 // consecutive failures that eject; 0 is never
+	wake    chan struct{} // an endpoint crossed tripAt
+
+	ctx  context.Context // ends with Close
+	stop context.CancelFunc
+	done sync.WaitGroup // run and the probes
+
+	mu        sync.Mutex // held by whoever changes anything below, never on the request path
+	settings  Settings
+	state     discovery.State
+	endpoints map[string]*Endpoint
+	nextNum   uint32
+	gen       uint32
+	viewGen   uint32
+	sweptAt   time.Time
+	buildErr  error
+	closed    bool
+}
+
+// New starts a cluster without endpoints. Close stops it. leases may be nil if no cluster has a Heartbeat.
+func New(name string, s Settings, leases *Leases, log *slog.Logger) (*Cluster, error) {
+	c := &Cluster{
+		name: name, leases: leases, log: log.With("cluster", name),
+		wake: make(chan struct{}, 1), endpoints: map[string]*Endpoint{}, sweptAt: time.Now(),
+	}
+	c.adopt(s)
+	if err := c.rebuild(nil); err != nil {
+		return nil, err
+	}
+	c.ctx, c.stop = context.WithCancel(context.Background())
+	c.done.Go(c.run)
+	return c, nil
+}
+
+// Name returns the cluster's name.
+func (c *Cluster) Name() string { return c.name }
+
+// Load returns what the cluster is now. It is never nil.
+func (c *Cluster) Load() *Snapshot { return c.current.Load() }
+
+// NextSeq numbers a request: 0, 1, 2 and so on.
+func (c *Cluster) NextSeq() uint64 { return c.seq.Add(1) - 1 }
+
+// Apply takes what a source knows now. An empty state without an answer (OriginNone) changes no endpoint.
+func (c *Cluster) Apply(s discovery.State) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.closed {
+		return
+	}
+	if s.Origin == discovery.OriginNone {
+		c.state.Err = s.Err
+		return
+	}
+	old := c.state
+	c.state = s
+	if old.Origin == s.Origin && sameInstances(old.Instances, s.Instances) {
+		return
+	}
+	var err error
+	if sameTopology(c.current.Load(), s.Instances) {
+		c.absorb(s.Instances)
+		c.publishView("discovery")
+	} else {
+		err = c.rebuild(s.Instances)
+	}
+	if err != nil {
+		c.state.Instances = old.Instances // so that the next answer is tried afresh
+		c.log.Error("the new endpoints are not in use: the policy cannot serve them", "err", err)
+	}
+}
+
+// Configure takes new settings. Endpoints, their counters and their connections stay. On an error the old settings
+// serve on.
+func (c *Cluster) Configure(s Settings) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.closed {
+		return fmt.Errorf("cluster %q: closed", c.name)
+	}
+	old := c.settings
+	c.adopt(s)
+	if err := c.rebuild(c.state.Instances); err != nil {
+		c.adopt(old)
+		return err
+	}
+	if !old.Probe.equal(s.Probe) {
+		for _, e := range c.endpoints {
+			e.stopProbe()
+			e.probe = probeState{}
+			c.startProbe(e)
+		}
+		c.publishView("probe settings")
+	}
+	return nil
+}
+
+func (c *Cluster) adopt(s Settings) {
+	c.settings = s
+	c.tripAt.Store(uint32(s.Outlier.Consecutive))
+}
+
+// Close stops probes and closes the endpoints' transports. Requests that hold a snapshot may finish.
+func (c *Cluster) Close() {
+	c.mu.Lock()
+	c.closed = true
+	c.mu.Unlock()
+	c.stop()
+	c.done.Wait()
+	for _, e := range c.endpoints {
+		c.retire(e)
+	}
+}
+
+// rebuild makes a new table of instances. The caller holds mu.
+func (c *Cluster) rebuild(instances []discovery.Instance) error {
+	gone := make(map[string]*Endpoint, len(c.endpoints))
+	for id, e := range c.endpoints {
+		gone[id] = e
+	}
+	next := make(map[string]*Endpoint, len(instances))
+	var fresh []*Endpoint
+	for _, in := range instances {
+		e := c.endpoints[in.ID]
+		if e == nil || e.Address != in.Address {
+			c.nextNum++
+			e = newEndpoint(c, in, c.nextNum)
+			fresh = append(fresh, e)
+		} else {
+			delete(gone, in.ID)
+		}
+		next[in.ID] = e
+	}
+	t := newTable(c.gen+1, c.settings.Zone, instances, next)
+	picker, err := c.settings.Policy.Build(t)
+	if err != nil {
+		c.buildErr = fmt.Errorf("cluster %q: table of %d endpoints: %w", c.name, len(t.Endpoints), err)
+		return c.buildErr
+	}
+	c.buildErr = nil
+	c.gen++
+	c.endpoints = next
+	for _, e := range fresh {
+		e.Transport = c.settings.Transport(e.Address)
+		c.startProbe(e)
+	}
+	c.absorb(instances)
+	s := &Snapshot{Table: t, Picker: picker, Failover: c.settings.Failover, Endpoints: make([]*Endpoint, len(t.Endpoints))}
+	if f, ok := c.settings.Policy.(policies.Failover); ok {
+		s.Failover = f
+	}
+	for i, pe := range t.Endpoints {
+		s.Endpoints[i] = next[pe.ID]
+	}
+	c.publish(s, "discovery")
+	for _, e := range gone {
+		c.retire(e)
+	}
+	return nil
+}
+
+// absorb notes what discovery says of the health of known endpoints. The caller holds mu.
+func (c *Cluster) absorb(instances []discovery.Instance) {
+	for i := range instances {
+		if e := c.endpoints[instances[i].ID]; e != nil {
+			e.instance = instances[i]
+			e.verified = e.verified || c.state.Origin != discovery.OriginSnapshot
+		}
+	}
+}
+
+func (c *Cluster) retire(e *Endpoint) {
+	e.stopProbe()
+	if c.leases != nil {
+		c.leases.Forget(e)
+	}
+	e.Transport.Close()
+}
+
+// publishView publishes the present table with the endpoints' present health, if that changed. The caller holds mu.
+func (c *Cluster) publishView(why string) {
+	c.publish(c.current.Load(), why)
+}
+
+// publish computes every endpoint's effective state and stores the snapshot if anything differs from what is out.
+func (c *Cluster) publish(s *Snapshot, why string) {
+	now := time.Now()
+	old := c.current.Load()
+	changed := old == nil || old.Table != s.Table
+	for _, e := range s.Endpoints {
+		was, is := e.effective, effective(e.evidence(c, now))
+		if was == is && e.announced {
+			continue
+		}
+		e.effective = is
+		e.Store(policies.ColHealth, uint32(is.Health()))
+		if e.announced {
+			c.log.Info("endpoint", "endpoint", e.ID, "from", was, "to", is, "why", why)
+		}
+		e.announced = true
+		changed = true
+	}
+	if !changed {
+		return
+	}
+	c.viewGen++
+	next := *s
+	next.View = policies.NewView(s.Table, c.viewGen, false, func(i int) bool {
+		return s.Endpoints[i].effective.Health() != policies.Down
+	})
+	c.current.Store(&next)
+}
+
+func sameInstances(a, b []discovery.Instance) bool {
+	return slices.EqualFunc(a, b, func(x, y discovery.Instance) bool {
+		return x.Status == y.Status && sameAttributes(x, y)
+	})
 }

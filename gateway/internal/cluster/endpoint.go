@@ -1,0 +1,102 @@
+package cluster
+
+import (
+	"sync/atomic"
+	"time"
+
+	"github.com/weir-lb/weir/discovery"
+	"github.com/weir-lb/weir/policies"
+)
+
+// Endpoint is an instance with runtime state. It lives as long as discovery reports the same ID at the same address,
+// across any number of tables.
+type Endpoint struct {
+	ID        string
+	Address   string // host:port
+	Transport Transport
+	*policies.State
+
+	cluster *Cluster
+	num     uint32
+
+	attempts atomic.Uint64
+	failures atomic.Uint64
+	lastBeat atomic.Int64 // nanoseconds on the leases' clock; 0 if it never sent one
+
+	// Guarded by cluster.mu.
+	instance  discovery.Instance // as the newest table has it
+	verified  bool
+	override  Override
+	probe     probeState
+	outlier   outlierState
+	effective Effective
+	announced bool
+	rate      rate
+}
+
+func newEndpoint(c *Cluster, in discovery.Instance, num uint32) *Endpoint {
+	return &Endpoint{
+		ID: in.ID, Address: in.Address, State: policies.NewState(policies.Down), cluster: c, num: num, instance: in,
+	}
+}
+
+// Begin counts an attempt in flight. Each Begin is followed by one End.
+func (e *Endpoint) Begin() {
+	e.attempts.Add(1)
+	e.AddInflight(1)
+}
+
+// End takes the outcome of an attempt when the last byte of it is through.
+func (e *Endpoint) End(o policies.Outcome) {
+	e.AddInflight(-1)
+	if o.Class == policies.Cancelled || o.Class == policies.PoolExhausted {
+		return // says nothing about the endpoint
+	}
+	if o.Load >= 0 {
+		e.Store(policies.ColLoadPPM, uint32(min(o.Load, 1)*1e6))
+	}
+	if !o.Class.EndpointFault() {
+		e.smooth(policies.ColEWMA, o.Total.Microseconds(), 3)
+		e.smooth(policies.ColErrPPM, 0, 5)
+		if e.State.Load(policies.ColConsecutiveFail) != 0 {
+			e.Store(policies.ColConsecutiveFail, 0)
+		}
+		return
+	}
+	e.failures.Add(1)
+	e.smooth(policies.ColErrPPM, 1e6, 5)
+	n := e.AddConsecutiveFail()
+	if trip := e.cluster.tripAt.Load(); trip > 0 && n >= trip {
+		select {
+		case e.cluster.wake <- struct{}{}:
+		default: // already on its way
+		}
+	}
+}
+
+// smooth moves column c towards x by 1/2^shift of the distance. Two racing calls may lose one sample, which an average
+// can bear; a lock per request it cannot.
+func (e *Endpoint) smooth(c policies.Column, x int64, shift uint) {
+	old := int64(e.State.Load(c))
+	if old == 0 && c == policies.ColEWMA {
+		e.Store(c, uint32(min(x, policies.Unknown-1)))
+		return
+	}
+	next := old + (x-old)>>shift
+	e.Store(c, uint32(min(max(next, 0), policies.Unknown-1)))
+}
+
+// rate turns a counter into attempts per second.
+type rate struct {
+	at    time.Time
+	count uint64
+}
+
+// sample stores the attempts per second since the last call, times 1000. The caller holds cluster.mu.
+func (e *Endpoint) sample(now time.Time) {
+	n := e.attempts.Load()
+	if d := now.Sub(e.rate.at); !e.rate.at.IsZero() && d > 0 {
+		e.Store(policies.ColRPSMilli, uint32(float64(n-e.rate.count)/d.Seconds()*1000))
+	}
+	e.rate = rate{at: now, count: n}
+}

@@ -1,0 +1,163 @@
+package cluster
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net"
+	"net/http"
+	"slices"
+	"time"
+)
+
+// Probe sets active checks of a cluster's endpoints: HTTP if Path is set, else a TCP connect.
+type Probe struct {
+	Path     string // origin-form request target
+	Host     string // Host field; "" is the endpoint's address
+	Statuses []int  // accepted; empty is 200..399
+	Interval time.Duration
+	Timeout  time.Duration
+	Fall     int // failures in a row that take an endpoint out
+	Rise     int // successes in a row that bring it back
+}
+
+func (p *Probe) equal(q *Probe) bool {
+	if p == nil || q == nil {
+		return p == q
+	}
+	a, b := *p, *q
+	a.Statuses, b.Statuses = nil, nil
+	return a.Path == b.Path && a.Host == b.Host && a.Interval == b.Interval && a.Timeout == b.Timeout &&
+		a.Fall == b.Fall && a.Rise == b.Rise && slices.Equal(p.Statuses, q.Statuses)
+}
+
+// ProbeState is what active checks say.
+type ProbeState uint8
+
+// Probe states. Unknown holds until the first success, or Fall failures.
+const (
+	ProbeUnknown ProbeState = iota
+	ProbePassing
+	ProbeFailing
+)
+
+// String returns "unknown", "passing" or "failing".
+func (s ProbeState) String() string { return [...]string{"unknown", "passing", "failing", ""}[s&3] }
+
+type probeState struct {
+	state    ProbeState
+	row      int // results in a row like the last
+	lastGood bool
+	reason   string // of the last failure
+	at       time.Time
+	stop     context.CancelFunc
+}
+
+func (e *Endpoint) stopProbe() {
+	if e.probe.stop != nil {
+		e.probe.stop()
+	}
+}
+
+// startProbe starts the goroutine that checks e, if the cluster has probes. The caller holds c.mu, or no one else
+// knows the cluster yet.
+func (c *Cluster) startProbe(e *Endpoint) {
+	p := c.settings.Probe
+	if p == nil || c.closed {
+		return
+	}
+	ctx, stop := context.WithCancel(c.ctx)
+	e.probe.stop = stop
+	c.done.Go(func() { c.probe(ctx, *p, e) })
+}
+
+// probe checks e until ctx ends. The first check comes after a random part of the interval, the others with a jitter
+// of a tenth, so that endpoints and gateways do not fall into step.
+func (c *Cluster) probe(ctx context.Context, p Probe, e *Endpoint) {
+	check := p.tcp
+	if p.Path != "" {
+		t := &http.Transport{DisableKeepAlives: true, MaxResponseHeaderBytes: 64 << 10}
+		defer t.CloseIdleConnections()
+		check = func(ctx context.Context, address string) error { return p.http(ctx, t, address) }
+	}
+	wait := time.NewTimer(rand.N(p.Interval))
+	defer wait.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-wait.C:
+		}
+		one, cancel := context.WithTimeout(ctx, p.Timeout)
+		err := check(one, e.Address)
+		cancel()
+		c.probed(ctx, p, e, err)
+		wait.Reset(p.Interval*9/10 + rand.N(p.Interval/5+1))
+	}
+}
+
+// probed takes the result of a check.
+func (c *Cluster) probed(ctx context.Context, p Probe, e *Endpoint, err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if ctx.Err() != nil {
+		return // the endpoint is gone or the settings changed
+	}
+	s := &e.probe
+	good := err == nil
+	if good != s.lastGood {
+		s.row = 0
+	}
+	s.row++
+	s.lastGood, s.at = good, time.Now()
+	switch {
+	case good && (s.row >= p.Rise || s.state == ProbeUnknown):
+		s.state = ProbePassing
+		if s.row >= p.Rise && e.outlier.until.After(s.at) {
+			c.readmit(e) // it answers again: no need to sit out the rest
+		}
+	case !good && s.row >= p.Fall:
+		s.state = ProbeFailing
+	}
+	why := "probe"
+	if !good {
+		s.reason = err.Error()
+		why = "probe: " + s.reason
+	}
+	c.publishView(why)
+}
+
+func (p Probe) tcp(ctx context.Context, address string) error {
+	conn, err := (&net.Dialer{}).DialContext(ctx, "tcp", address)
+	if err != nil {
+		return err
+	}
+	return conn.Close()
+}
+
+func (p Probe) http(ctx context.Context, t *http.Transport, address string) error {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+address+p.Path, http.NoBody)
+	if err != nil {
+		return err
+	}
+	req.Host = p.Host
+	req.Header.Set("User-Agent", "weir-probe")
+	resp, err := t.RoundTrip(req)
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	if _, err := io.CopyN(io.Discard, resp.Body, 64<<10); err != nil && err != io.EOF {
+		return err
+	}
+	if len(p.Statuses) > 0 && slices.Contains(p.Statuses, resp.StatusCode) ||
+		len(p.Statuses) == 0 && resp.StatusCode >= 200 && resp.StatusCode < 400 {
+		return nil
+	}
+	want := "200..399"
+	if len(p.Statuses) > 0 {
+		want = fmt.Sprint(p.Statuses)
+	}
+	return fmt.Errorf("status %d, want %s", resp.StatusCode, want)
+}

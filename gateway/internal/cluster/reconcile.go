@@ -1,0 +1,38 @@
+package cluster
+
+import "time"
+
+// run is the cluster's own goroutine: it sees to everything that happens by the passing of time, and to endpoints that
+// just failed too often.
+func (c *Cluster) run() {
+	tick := time.NewTicker(reconcileEvery)
+	defer tick.Stop()
+	var sampled time.Time
+	for {
+		select {
+		case <-c.ctx.Done():
+			return
+		case <-c.wake:
+		case <-tick.C:
+		}
+		c.mu.Lock()
+		now := time.Now()
+		why := "heartbeat"
+		if c.detectOutliers(now) {
+			why = "readmitted"
+		}
+		c.publishView(why)
+		if c.leases != nil {
+			for _, e := range c.endpoints {
+				c.leases.age(e)
+			}
+		}
+		if now.Sub(sampled) >= time.Second {
+			sampled = now
+			for _, e := range c.endpoints {
+				e.sample(now)
+			}
+		}
+		c.mu.Unlock()
+	}
+}

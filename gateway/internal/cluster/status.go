@@ -1,0 +1,149 @@
+package cluster
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/weir-lb/weir/discovery"
+	"github.com/weir-lb/weir/policies"
+)
+
+// Status is a cluster as the admin API shows it.
+type Status struct {
+	Name       string           `json:"name"`
+	Origin     string           `json:"origin"` // none, static, snapshot, live
+	AgeSeconds float64          `json:"age_seconds"`
+	Error      string           `json:"error,omitempty"` // why the answer is not fresh
+	Generation uint32           `json:"generation"`
+	Up         int              `json:"up"`
+	Panic      bool             `json:"panic"`
+	Endpoints  []EndpointStatus `json:"endpoints"`
+}
+
+// EndpointStatus is an endpoint as the admin API shows it.
+type EndpointStatus struct {
+	ID        string            `json:"id"`
+	Name      string            `json:"name"`
+	Address   string            `json:"address"`
+	State     string            `json:"state"` // up, degraded, draining, down
+	Weight    uint32            `json:"weight"`
+	Tier      uint8             `json:"tier"`
+	Zone      string            `json:"zone,omitempty"`
+	Tags      []string          `json:"tags,omitempty"`
+	Meta      map[string]string `json:"meta,omitempty"`
+	Evidence  EvidenceStatus    `json:"evidence"`
+	Attempts  uint64            `json:"attempts"`
+	Failures  uint64            `json:"failures"`
+	Inflight  uint32            `json:"inflight"`
+	EWMA      float64           `json:"ewma_seconds"`
+	RPS       float64           `json:"attempts_per_second"`
+	Ejections uint64            `json:"ejections"`
+}
+
+// EvidenceStatus is what is known about an endpoint's health, in words.
+type EvidenceStatus struct {
+	Discovery    string    `json:"discovery"`
+	Verified     bool      `json:"verified"`
+	Lease        string    `json:"lease"`
+	Probe        string    `json:"probe"`
+	ProbeError   string    `json:"probe_error,omitempty"`
+	EjectedUntil time.Time `json:"ejected_until,omitzero"`
+	Override     string    `json:"override,omitempty"`
+}
+
+// Status describes the cluster now.
+func (c *Cluster) Status() Status {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	s, now := c.current.Load(), time.Now()
+	out := Status{
+		Name: c.name, Origin: c.state.Origin.String(), Generation: s.Table.Gen, Up: len(s.View.Up), Panic: s.View.Panic,
+		Endpoints: make([]EndpointStatus, 0, len(s.Endpoints)),
+	}
+	if c.state.Origin != discovery.OriginNone && c.state.Origin != discovery.OriginStatic {
+		out.AgeSeconds = now.Sub(c.state.At).Seconds()
+	}
+	if c.state.Err != nil {
+		out.Error = c.state.Err.Error()
+	}
+	if c.buildErr != nil {
+		out.Error = c.buildErr.Error()
+	}
+	for i, e := range s.Endpoints {
+		pe, ev := s.Table.Endpoints[i], e.evidence(c, now)
+		es := EndpointStatus{
+			ID: e.ID, Name: pe.Name, Address: e.Address, State: e.effective.String(), Weight: pe.Weight, Tier: pe.Tier,
+			Zone: s.Table.Zones[pe.Zone], Tags: e.instance.Tags, Meta: e.instance.Meta,
+			Evidence: EvidenceStatus{
+				Discovery: ev.Status.String(), Verified: ev.Verified, Lease: ev.Lease.String(), Probe: ev.Probe.String(),
+				Override: ev.Override.String(),
+			},
+			Attempts: e.attempts.Load(), Failures: e.failures.Load(), Inflight: e.Inflight(),
+			EWMA:      float64(e.State.Load(policies.ColEWMA)) / 1e6,
+			RPS:       float64(e.State.Load(policies.ColRPSMilli)) / 1e3,
+			Ejections: e.outlier.ejections,
+		}
+		if ev.Probe == ProbeFailing {
+			es.Evidence.ProbeError = e.probe.reason
+		}
+		if ev.Ejected {
+			es.Evidence.EjectedUntil = e.outlier.until
+		}
+		out.Endpoints = append(out.Endpoints, es)
+	}
+	return out
+}
+
+// Ready reports whether discovery gave at least one answer, if only from a snapshot, and the state it gave.
+func (c *Cluster) Ready() (discovery.State, bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.state, c.state.Origin != discovery.OriginNone
+}
+
+// SetOverride puts the operator's word on an endpoint, or takes it back with NoOverride, which also readmits an
+// endpoint that was ejected.
+func (c *Cluster) SetOverride(id string, o Override) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	e, err := c.find(id)
+	if err != nil {
+		return err
+	}
+	e.override = o
+	if o == NoOverride {
+		c.readmit(e)
+	}
+	c.publishView("operator")
+	return nil
+}
+
+// Beat takes a heartbeat of an endpoint.
+func (c *Cluster) Beat(id string) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	e, err := c.find(id)
+	if err != nil {
+		return err
+	}
+	if c.leases == nil || c.settings.Heartbeat <= 0 {
+		return fmt.Errorf("cluster %q: heartbeats are off; set clusters.%s.heartbeat.ttl", c.name, c.name)
+	}
+	c.leases.Beat(e, c.settings.Heartbeat)
+	c.publishView("heartbeat")
+	return nil
+}
+
+func (c *Cluster) find(id string) (*Endpoint, error) {
+	if e := c.endpoints[id]; e != nil {
+		return e, nil
+	}
+	return nil, &UnknownEndpointError{Cluster: c.name, ID: id}
+}
+
+// UnknownEndpointError says that a cluster has no endpoint of that ID.
+type UnknownEndpointError struct{ Cluster, ID string }
+
+func (e *UnknownEndpointError) Error() string {
+	return fmt.Sprintf("cluster %q has no endpoint %q", e.Cluster, e.ID)
+}
