@@ -1,0 +1,48 @@
+# Weir. `make demo` shows the main job, `make test` runs every test; both need nothing but Go.
+GO     ?= go
+TOOL   := $(GO) tool -modfile=tools/go.mod
+VERSION := $(shell git describe --always --dirty 2>/dev/null || echo unknown)
+LDFLAGS := -s -w -X github.com/weir-lb/weir/internal/cli.version=$(VERSION)
+
+.DEFAULT_GOAL := help
+.PHONY: help build demo run test check race fuzz bench plugins tools
+
+help: ## show this
+	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+build: ## bin/weir
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/weir .
+
+demo: ## the main job on an embedded default: three endpoints, a Wasm policy, one of them killed
+	$(GO) run . demo
+
+run: ## the gateway with examples/weir.yaml
+	$(GO) run . run -c examples/weir.yaml
+
+test: tools ## every test: race detector, a real Consul agent, allocation laws
+	$(GO) vet ./...
+	$(GO) test -race -shuffle=on -timeout=20m ./...
+	$(GO) test -run 'Alloc' ./...
+
+check: ## formatting, vet, staticcheck, tidiness; changes nothing
+	@out=$$($(TOOL) gofumpt -l $$(git ls-files '*.go')); test -z "$$out" || { echo "gofumpt: $$out"; exit 1; }
+	$(GO) vet ./...
+	$(TOOL) staticcheck ./...
+	@out=$$($(GO) fix -diff ./... 2>&1); test -z "$$out" || { echo "$$out"; exit 1; }
+	$(GO) mod tidy -diff
+
+race: ## the hammer tests, longer
+	$(GO) test -race -run 'Hammer' -count=20 ./...
+
+fuzz: ## each fuzz target for FUZZTIME (default 30s)
+	@for p in $$($(GO) list ./...); do for f in $$($(GO) test -list '^Fuzz' $$p | grep '^Fuzz'); do \
+	  echo "$$p $$f"; $(GO) test -run '^$$' -fuzz "^$$f$$" -fuzztime $${FUZZTIME:-30s} $$p || exit 1; done; done
+
+bench: ## micro-benchmarks, ten counts, for benchstat
+	$(GO) test -run '^$$' -bench . -benchmem -count=10 ./policies/... ./wasmhost/... ./gateway/internal/...
+
+plugins: ## build the example policies again (needs clang, lld, wabt, npm)
+	examples/plugins/build.sh
+
+tools: ## build and cache the Consul agent that tests and `weir demo --consul` run
+	$(GO) run ./discovery/consul/agent/build
