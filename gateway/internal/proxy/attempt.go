@@ -1,0 +1,97 @@
+package proxy
+
+import (
+	"time"
+
+	"github.com/valyala/fasthttp"
+	"github.com/weir-lb/weir/gateway/internal/upstream"
+	"github.com/weir-lb/weir/policies"
+)
+
+// try makes one attempt at endpoint i, within d. If there is a response, its head is in the context's, its body on
+// x.up, and the attempt is not over; otherwise it is.
+func (x *exchange) try(i int, d time.Duration) {
+	x.endpoint = x.snap.Endpoints[i]
+	x.began = time.Now()
+	x.outcome = policies.Outcome{Endpoint: i, Class: policies.Reset, Load: -1}
+	o := &x.outcome
+	x.endpoint.Begin()
+	pool := x.endpoint.Transport.(*upstream.Pool)
+	err := x.send(pool, d, false)
+	if err != nil && x.wasStale(err) {
+		x.route.cluster.stale.Add(1)
+		x.up.Abort()
+		x.up = nil
+		err = x.send(pool, max(d-time.Since(x.began), time.Millisecond), true)
+	}
+	if err == nil {
+		o.Status = x.ctx.Response.StatusCode()
+		o.Class = classOf(o.Status)
+		o.FirstByte = time.Since(x.began)
+		o.Sent = true
+		return
+	}
+	o.Class = upstream.ClassOf(err)
+	if x.body.err != nil {
+		o.Class = policies.Cancelled
+	}
+	if x.up != nil {
+		o.Sent = o.Sent || x.up.Sent()
+		x.up.Abort()
+		x.up = nil
+	}
+	x.endAttempt()
+}
+
+// send writes the request and reads the head of the response. After an error no other goroutine uses x.up or x.body.
+func (x *exchange) send(pool *upstream.Pool, d time.Duration, fresh bool) error {
+	take := pool.Take
+	if fresh {
+		take = pool.TakeFresh
+	}
+	c, err := take(d)
+	if err != nil {
+		return err
+	}
+	x.up = c
+	if !x.body.whole() {
+		x.startUpload(d)
+	} else {
+		n := len(x.out)
+		x.out = append(x.out, x.body.framed()...)
+		_, err = c.Write(x.out)
+		x.out = x.out[:n]
+		if err != nil {
+			return err
+		}
+		c.Written()
+	}
+	err = c.ReadHead(&x.ctx.Response.Header, x.method == policies.MethodHead)
+	if x.upload != nil {
+		if err == nil {
+			x.upload.answered()
+		} else {
+			c.Interrupt()
+			x.joinUpload()
+		}
+	}
+	return err
+}
+
+// wasStale reports whether an attempt failed only because the endpoint had closed an idle connection in the moment of its
+// reuse, and may be repeated on a new one without anybody noticing (RFC 9112, section 9.3.1).
+func (x *exchange) wasStale(err error) bool {
+	c := x.up
+	if c == nil || !c.Reused() || c.Answered() || x.body.err != nil || upstream.ClassOf(err) != policies.Reset {
+		return false
+	}
+	return !x.body.lost && (!c.Sent() || x.method.Idempotent())
+}
+
+// classOf tells whether a status counts as a failure of the endpoint: the 5xx do, but 501 is a property of the request.
+func classOf(status int) policies.Class {
+	if status >= 500 && status != fasthttp.StatusNotImplemented {
+		return policies.BadStatus
+	}
+	return policies.OK
+}

@@ -1,0 +1,188 @@
+package proxy
+
+import (
+	"io"
+	"net"
+	"net/netip"
+	"os"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// phase is what a client's connection is at. It decides how long a read may take, and what the end of it means.
+type phase uint32
+
+const (
+	waiting phase = iota // for the first byte of a request
+	heading              // within a request's head
+	busy                 // a request is being served; what is read is its body
+)
+
+const (
+	// writeTimeout bounds one write of at most copyBuffer bytes to a client.
+	writeTimeout = 30 * time.Second
+	// lingerTimeout bounds how long a client that is still sending may take to notice that it was answered.
+	lingerTimeout = 2 * time.Second
+	copyBuffer    = 64 << 10
+)
+
+var copyBuffers = sync.Pool{New: func() any { return new([copyBuffer]byte) }}
+
+// conn is a connection from a client. It keeps the deadlines that fasthttp would set anew for every request, and makes
+// a body that was cut off look like one.
+type conn struct {
+	*net.TCPConn
+	server *Server
+
+	addr      netip.Addr
+	port      uint16
+	ip        []byte // of the client, as X-Forwarded-For has it
+	forwarded string // the same as Forwarded has it
+	local     string // host:port that the client connected to
+
+	phase   atomic.Uint32
+	begun   bool      // a request has come on it
+	headBy  time.Time // set at the second read of a head
+	readBy  time.Time // deadlines that the socket has
+	writeBy time.Time
+
+	interrupted atomic.Bool
+
+	linger bool // let the client read the answer before the connection is reset for what it still sends
+	abort  bool // make sure that the client sees that the response is not whole
+}
+
+func (s *Server) newConn(c *net.TCPConn) *conn {
+	ap := c.RemoteAddr().(*net.TCPAddr).AddrPort()
+	a := ap.Addr().Unmap().WithZone("")
+	w := &conn{TCPConn: c, server: s, addr: a, port: ap.Port(), ip: []byte(a.String()), local: c.LocalAddr().String()}
+	if a.Is4() {
+		w.forwarded = "for=" + a.String() + ";proto=http"
+	} else {
+		w.forwarded = `for="[` + a.String() + `]";proto=http`
+	}
+	return w
+}
+
+func (c *conn) enter(p phase) {
+	c.phase.Store(uint32(p))
+	c.headBy = time.Time{}
+}
+
+func (c *conn) is(p phase) bool { return phase(c.phase.Load()) == p }
+
+// Read reads with the deadline of the phase. Within a body the end of the stream is an error.
+func (c *conn) Read(p []byte) (int, error) {
+	t := c.server.table.Load()
+	now := time.Now()
+	was := phase(c.phase.Load())
+	switch was {
+	case waiting:
+		d := t.IdleTimeout
+		if !c.begun {
+			d = t.HeaderTimeout
+		}
+		c.armRead(now, d)
+	case heading:
+		if c.headBy.IsZero() {
+			c.headBy = now.Add(t.HeaderTimeout)
+			c.readBy = c.headBy
+			_ = c.TCPConn.SetReadDeadline(c.headBy)
+		}
+	case busy:
+		c.armRead(now, t.BodyTimeout)
+	}
+	if c.interrupted.Load() {
+		return 0, os.ErrDeadlineExceeded
+	}
+	n, err := c.TCPConn.Read(p)
+	if n > 0 && was == waiting {
+		c.begun = true
+		c.phase.CompareAndSwap(uint32(waiting), uint32(heading))
+	}
+	if err == io.EOF && was == busy {
+		err = io.ErrUnexpectedEOF
+	}
+	return n, err
+}
+
+// armRead bounds the next read to d, or up to an eighth more: so a deadline serves many reads.
+func (c *conn) armRead(now time.Time, d time.Duration) {
+	if left := c.readBy.Sub(now); left < d || left > d+d/8 {
+		c.readBy = now.Add(d + d/8)
+		_ = c.TCPConn.SetReadDeadline(c.readBy)
+	}
+}
+
+func (c *conn) armWrite() {
+	now := time.Now()
+	if left := c.writeBy.Sub(now); left < writeTimeout || left > writeTimeout*9/8 {
+		c.writeBy = now.Add(writeTimeout * 9 / 8)
+		_ = c.TCPConn.SetWriteDeadline(c.writeBy)
+	}
+}
+
+// Write bounds every write, however long the response is in all.
+func (c *conn) Write(p []byte) (int, error) {
+	c.armWrite()
+	return c.TCPConn.Write(p)
+}
+
+// ReadFrom copies a body to the client, each piece as soon as it has come.
+func (c *conn) ReadFrom(r io.Reader) (int64, error) {
+	buf := copyBuffers.Get().(*[copyBuffer]byte)
+	defer copyBuffers.Put(buf)
+	var total int64
+	for {
+		n, err := r.Read(buf[:])
+		if n > 0 {
+			m, werr := c.Write(buf[:n])
+			total += int64(m)
+			if werr != nil {
+				return total, werr
+			}
+		}
+		if err == io.EOF {
+			return total, nil
+		}
+		if err != nil {
+			return total, err
+		}
+	}
+}
+
+// SetDeadline is what fasthttp calls when it hands the connection over; conn then knows of no deadline.
+func (c *conn) SetDeadline(t time.Time) error {
+	c.readBy, c.writeBy = time.Time{}, time.Time{}
+	return c.TCPConn.SetDeadline(t)
+}
+
+// interruptRead makes a Read that waits, in whichever goroutine, fail. The connection is of no use after that.
+func (c *conn) interruptRead() {
+	c.interrupted.Store(true)
+	_ = c.TCPConn.SetReadDeadline(time.Unix(1, 0))
+}
+
+// Close closes the connection as the last response on it demands.
+func (c *conn) Close() error {
+	c.server.forget(c)
+	switch {
+	case c.abort:
+		_ = c.SetLinger(0)
+	case c.linger:
+		// Closing with unread bytes in the socket resets it, and a reset takes away the answer that the client has not
+		// read yet (RFC 9112, section 9.6).
+		if c.CloseWrite() == nil {
+			_ = c.TCPConn.SetReadDeadline(time.Now().Add(lingerTimeout))
+			buf := copyBuffers.Get().(*[copyBuffer]byte)
+			for {
+				if _, err := c.TCPConn.Read(buf[:]); err != nil {
+					break
+				}
+			}
+			copyBuffers.Put(buf)
+		}
+	}
+	return c.TCPConn.Close()
+}

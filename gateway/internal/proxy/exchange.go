@@ -1,0 +1,211 @@
+package proxy
+
+import (
+	"math/rand/v2"
+	"sync"
+	"time"
+
+	"github.com/cespare/xxhash/v2"
+	"github.com/valyala/fasthttp"
+	"github.com/weir-lb/weir/gateway/internal/cluster"
+	"github.com/weir-lb/weir/gateway/internal/upstream"
+	"github.com/weir-lb/weir/policies"
+)
+
+// exchange is one request and what becomes of it. Exchanges are reused; only what perRequest holds is cleared between.
+type exchange struct {
+	perRequest
+	head head
+	out  []byte // the head that endpoints get
+	body body
+}
+
+// perRequest is the part of an exchange that begins anew with each request.
+type perRequest struct {
+	server  *Server
+	ctx     *fasthttp.RequestCtx
+	conn    *conn
+	table   *table
+	arrived time.Time
+
+	// What the client asked for.
+	http10 bool
+	method policies.Method
+	host   []byte
+	target []byte // path and query
+	path   []byte
+	query  []byte
+
+	// Who serves it.
+	route    *route // nil until one is found
+	admitted bool   // it counts as in flight in the cluster
+	retried  bool   // it counts as a retry in flight
+	snap     *cluster.Snapshot
+	req      policies.Request
+
+	// The attempt in hand.
+	endpoint *cluster.Endpoint // Begin was called, End was not
+	up       *upstream.Conn
+	upload   *upload // a body that is on its way in another goroutine
+	began    time.Time
+	outcome  policies.Outcome
+
+	stream stream
+	status int
+}
+
+var exchanges = sync.Pool{New: func() any { return new(exchange) }}
+
+// handle serves one request.
+func (s *Server) handle(ctx *fasthttp.RequestCtx) {
+	c := ctx.Conn().(*conn)
+	c.enter(busy)
+	x := exchanges.Get().(*exchange)
+	x.server, x.ctx, x.conn, x.table, x.arrived = s, ctx, c, s.table.Load(), time.Now()
+	x.stream.x = x
+	defer func() {
+		if r := recover(); r != nil {
+			s.stats.panics.Add(1)
+			s.logPanic(r)
+			x.refuse(internal, 0)
+		}
+	}()
+	x.serve()
+}
+
+// serve takes the first steps; each problem ends the request.
+func (x *exchange) serve() {
+	if id := x.check(&x.ctx.Request.Header); id != noProblem {
+		x.body.ended = false // wherever it ends: what follows is not to be read as a request
+		x.refuse(id, 0)
+		return
+	}
+	x.body.open(x.ctx)
+	if x.route = x.table.route(x.host, x.path, &x.head); x.route == nil {
+		x.refuse(noRoute, 0)
+		return
+	}
+	trusted := len(x.table.Trusted) > 0 && x.table.trusts(x.conn.addr)
+	if n := x.route.cluster.active.Add(1); x.route.MaxRequests > 0 && n > int64(x.route.MaxRequests) {
+		x.route.cluster.active.Add(-1)
+		x.refuse(overloaded, 0)
+		return
+	}
+	x.admitted = true
+	x.snap = x.route.Cluster.Load()
+	x.describe(trusted)
+	if id := x.rewrite(trusted); id != noProblem {
+		x.refuse(id, 0)
+		return
+	}
+	x.run()
+}
+
+// describe fills in what policies may know of the request.
+func (x *exchange) describe(trusted bool) {
+	r := &x.req
+	client := x.clientAddr(trusted)
+	*r = policies.Request{
+		Seq:           x.route.Cluster.NextSeq(),
+		Method:        x.method,
+		ClientIP:      client.As16(),
+		ClientPort:    x.conn.port,
+		Route:         x.route.index,
+		PathHash:      xxhash.Sum64(x.path),
+		HostHash:      xxhash.Sum64(x.host),
+		ContentLength: x.body.length,
+		StickyEP:      policies.None,
+		Attrs:         (*attrs)(x),
+	}
+	r.Last.Endpoint = policies.None
+	if x.method.Idempotent() {
+		r.Flags |= policies.Idempotent
+	}
+	if key, ok := x.key(r.ClientIP[:]); ok {
+		r.KeyHash = xxhash.Sum64(key)
+		r.Flags |= policies.HasKey
+	}
+}
+
+// refresh brings up to date what changes between calls of the policy.
+func (x *exchange) refresh() {
+	r := &x.req
+	now := time.Now()
+	r.Now, r.Rand, r.Elapsed = now.UnixNano(), rand.Uint64(), now.Sub(x.arrived)
+	r.Deadline = max(x.route.Timeout-r.Elapsed, 1) // 0 would mean that there is none
+	r.Flags &^= policies.Replayable | policies.LastTry
+	if x.upload == nil && !x.body.lost {
+		r.Flags |= policies.Replayable
+	}
+	if int(r.Attempt)+1 >= x.route.Attempts {
+		r.Flags |= policies.LastTry
+	}
+}
+
+// refuse answers the request with a problem and ends it. status replaces the problem's own unless it is 0.
+func (x *exchange) refuse(id problemID, status int) {
+	x.dropAttempt()
+	resp := &x.ctx.Response
+	answer(resp, id, status)
+	x.status = resp.StatusCode()
+	x.server.stats.rejected[id].Add(1)
+	if !x.body.ended {
+		resp.SetConnectionClose()
+		x.conn.linger = true
+	}
+	if x.server.stopping.Load() {
+		resp.SetConnectionClose()
+	}
+	x.finish()
+}
+
+// dropAttempt ends an attempt of which nothing more is wanted.
+func (x *exchange) dropAttempt() {
+	if x.up != nil {
+		x.stopUpload()
+		x.up.Abort()
+		x.up = nil
+	}
+	x.endAttempt()
+}
+
+// endAttempt tells the endpoint what came of the attempt, if it has not been told.
+func (x *exchange) endAttempt() {
+	if ep := x.endpoint; ep != nil {
+		x.endpoint = nil
+		x.outcome.Total = time.Since(x.began)
+		x.route.cluster.attempts[x.outcome.Class].Add(1)
+		ep.End(x.outcome)
+	}
+}
+
+// finish counts the request and gives the exchange back. The response may still be in fasthttp's hands.
+func (x *exchange) finish() {
+	if x.route != nil {
+		cs := x.route.cluster
+		x.route.stats.count(x.status)
+		if x.admitted {
+			cs.latency.observe(time.Since(x.arrived))
+			cs.active.Add(-1)
+		}
+		if x.retried {
+			cs.retrying.Add(-1)
+		}
+	} else {
+		x.server.stats.unrouted.count(x.status)
+	}
+	x.conn.enter(waiting)
+	x.perRequest = perRequest{}
+	x.head.raw, x.head.n = nil, 0
+	if cap(x.body.buf) > maxKeptBuffer {
+		x.body.buf = nil
+	}
+	x.body = body{buf: x.body.buf[:0]}
+	if cap(x.out) > maxKeptBuffer {
+		x.out = nil
+	}
+	exchanges.Put(x)
+}
+
+// maxKeptBuffer is the largest buffer that a reused exchange keeps.
+const maxKeptBuffer = 16 << 10

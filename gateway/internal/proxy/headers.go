@@ -1,0 +1,260 @@
+package proxy
+
+import (
+	"bytes"
+	"math/rand/v2"
+	"net/netip"
+	"strconv"
+	"unsafe"
+
+	"github.com/valyala/fasthttp"
+)
+
+// rewrite writes the head that endpoints get into x.out. It is the same for every attempt.
+//
+// What belongs to the client's connection goes first, with everything that any Connection field names (RFC 9110,
+// section 7.6.1). Our own fields come after that, so that nobody can name them away.
+func (x *exchange) rewrite(trusted bool) problemID {
+	h := &x.head
+	if id := x.dropHopByHop(); id != noProblem {
+		return id
+	}
+	if v := h.first(viaField); v != nil && x.hasLooped() {
+		return loop
+	}
+	b := append(x.out[:0], x.ctx.Method()...)
+	b = append(b, ' ')
+	b = x.route.forwarded(b, x.target)
+	b = append(b, " HTTP/1.1\r\nHost: "...)
+	if len(x.host) > 0 {
+		b = append(b, x.host...)
+	} else {
+		b = append(b, x.conn.local...) // an HTTP/1.0 client without Host means whom it talks to
+	}
+	b = append(b, "\r\n"...)
+	hasID, hasProto, hasHost := false, false, false
+	for i := range h.lines[:h.n] {
+		l := &h.lines[i]
+		if l.drop {
+			continue
+		}
+		switch l.field {
+		case hostField, viaField, contentLengthField, transferEncodingField, forwardedField, forwardedForField:
+			continue // written by us
+		case forwardedProtoField, forwardedHostField, untrustedField:
+			if !trusted {
+				continue
+			}
+			hasProto = hasProto || l.field == forwardedProtoField
+			hasHost = hasHost || l.field == forwardedHostField
+		case requestIDField:
+			hasID = true
+		}
+		b = appendField(b, h.name(l), h.value(l))
+	}
+	b = x.appendForwarded(b, trusted, hasProto, hasHost)
+	b = x.appendList(append(b, "Via: "...), viaField, true)
+	if x.http10 {
+		b = append(b, "1.0 "...)
+	} else {
+		b = append(b, "1.1 "...)
+	}
+	b = append(append(b, x.table.Via...), "\r\n"...)
+	if !hasID {
+		b = append(b, "X-Request-Id: "...)
+		b = appendHex(b, rand.Uint64())
+		b = append(b, "\r\n"...)
+	}
+	x.out = append(x.appendFraming(b), "\r\n"...)
+	return noProblem
+}
+
+// dropHopByHop marks the lines that end here.
+func (x *exchange) dropHopByHop() problemID {
+	h := &x.head
+	upgrade := false
+	for i := range h.lines[:h.n] {
+		switch l := &h.lines[i]; l.field {
+		case connectionField:
+			l.drop = true
+			for rest := h.value(l); len(rest) > 0; {
+				var name []byte
+				name, rest = nextToken(rest)
+				upgrade = upgrade || equalFold(name, "upgrade")
+				x.dropNamed(name)
+			}
+		case hopField, expectField, upgradeField:
+			l.drop = true
+		}
+	}
+	if l := h.first(upgradeField); upgrade && l != nil && equalFold(h.value(l), "websocket") {
+		return upgradeRefused
+	}
+	return noProblem
+}
+
+// dropNamed marks the fields of one name. Framing and Host are not the client's to take away.
+func (x *exchange) dropNamed(name []byte) {
+	for i := range x.head.lines[:x.head.n] {
+		l := &x.head.lines[i]
+		if bytes.EqualFold(x.head.name(l), name) {
+			l.drop = true
+		}
+	}
+}
+
+// hasLooped reports whether a Via field names this gateway.
+func (x *exchange) hasLooped() bool {
+	h := &x.head
+	for i := range h.lines[:h.n] {
+		if h.lines[i].field != viaField {
+			continue
+		}
+		for rest := h.value(&h.lines[i]); len(rest) > 0; {
+			var hop []byte
+			hop, rest = nextToken(rest)
+			_, by, _ := bytes.Cut(hop, []byte{' '})
+			by, _, _ = bytes.Cut(trim(by), []byte{' '}) // a comment may follow
+			if string(by) == x.table.Via {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// appendList appends the values of all lines of a field, with a comma and a blank after each.
+func (x *exchange) appendList(b []byte, f field, trusted bool) []byte {
+	for i := range x.head.lines[:x.head.n] {
+		if l := &x.head.lines[i]; trusted && l.field == f && !l.drop && l.valueEnd > l.valueBegin {
+			b = append(b, x.head.value(l)...)
+			b = append(b, ", "...)
+		}
+	}
+	return b
+}
+
+// appendForwarded says who the client is (RFC 7239, and what was there before it).
+func (x *exchange) appendForwarded(b []byte, trusted, hasProto, hasHost bool) []byte {
+	b = x.appendList(append(b, "Forwarded: "...), forwardedField, trusted)
+	b = append(b, x.conn.forwarded...)
+	if len(x.host) > 0 {
+		b = append(b, `;host="`...)
+		b = append(b, x.host...)
+		b = append(b, '"')
+	}
+	b = x.appendList(append(b, "\r\nX-Forwarded-For: "...), forwardedForField, trusted)
+	b = append(b, x.conn.ip...)
+	if !hasProto {
+		b = append(b, "\r\nX-Forwarded-Proto: http"...)
+	}
+	if !hasHost && len(x.host) > 0 {
+		b = append(b, "\r\nX-Forwarded-Host: "...)
+		b = append(b, x.host...)
+	}
+	return append(b, "\r\n"...)
+}
+
+// appendFraming says how long the body is. A method that gives a body a meaning says so even if there is none.
+func (x *exchange) appendFraming(b []byte) []byte {
+	switch n := x.body.length; {
+	case n < 0:
+		return append(b, "Transfer-Encoding: chunked\r\n"...)
+	case n > 0 || x.head.first(contentLengthField) != nil || x.expectsBody():
+		b = strconv.AppendInt(append(b, "Content-Length: "...), n, 10)
+		return append(b, "\r\n"...)
+	}
+	return b
+}
+
+func (x *exchange) expectsBody() bool {
+	m := string(x.ctx.Method())
+	return m == "POST" || m == "PUT" || m == "PATCH"
+}
+
+func appendField(b, name, value []byte) []byte {
+	b = append(append(b, name...), ": "...)
+	return append(append(b, value...), "\r\n"...)
+}
+
+func appendHex(b []byte, v uint64) []byte {
+	const digits = "0123456789abcdef"
+	for shift := 60; shift >= 0; shift -= 4 {
+		b = append(b, digits[v>>shift&15])
+	}
+	return b
+}
+
+// trusts reports whether a is in one of the trusted networks.
+func (t *table) trusts(a netip.Addr) bool {
+	for _, p := range t.Trusted {
+		if p.Contains(a) {
+			return true
+		}
+	}
+	return false
+}
+
+// clientAddr returns who the request is from: the peer, or if that is trusted, the last one in X-Forwarded-For that is
+// not.
+func (x *exchange) clientAddr(trusted bool) netip.Addr {
+	a := x.conn.addr
+	if !trusted {
+		return a
+	}
+	for i := x.head.n - 1; i >= 0; i-- {
+		l := &x.head.lines[i]
+		if l.field != forwardedForField {
+			continue
+		}
+		for list := x.head.value(l); len(list) > 0; {
+			comma := bytes.LastIndexByte(list, ',')
+			last := trim(list[comma+1:])
+			list = list[:max(comma, 0)]
+			next, err := netip.ParseAddr(unsafe.String(unsafe.SliceData(last), len(last))) // not kept
+			if err != nil {
+				return a
+			}
+			if a = next.Unmap(); !x.table.trusts(a) {
+				return a
+			}
+		}
+	}
+	return a
+}
+
+// cleanResponse takes what belongs to the endpoint's connection off a response, and adds what is ours.
+func cleanResponse(h *fasthttp.ResponseHeader, via []byte) {
+	if v := h.PeekCanonical(connectionName); len(v) > 0 {
+		for rest := v; len(rest) > 0; {
+			var name []byte
+			name, rest = nextToken(rest)
+			if !bytes.EqualFold(name, contentLengthName) && len(name) > 0 {
+				h.DelBytes(name)
+			}
+		}
+		h.DelBytes(connectionName)
+	}
+	h.ResetConnectionClose()
+	for _, name := range hopNames {
+		if h.PeekCanonical(name) != nil {
+			h.DelBytes(name)
+		}
+	}
+	h.SetProtocol(ourVersion) // ours, whatever the endpoint's was
+	h.AddBytesKV(viaName, via)
+	if len(h.PeekCanonical(dateName)) == 0 {
+		h.SetCanonical(dateName, httpDate())
+	}
+}
+
+var (
+	ourVersion        = []byte("HTTP/1.1")
+	connectionName    = []byte("Connection")
+	contentLengthName = []byte("Content-Length")
+	viaName           = []byte("Via")
+	hopNames          = [][]byte{
+		[]byte("Keep-Alive"), []byte("Proxy-Connection"), []byte("Proxy-Authenticate"),
+		[]byte("Proxy-Authentication-Info"), []byte("Trailer"), []byte("Upgrade"),
+	}
+)

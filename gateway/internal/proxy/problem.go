@@ -1,0 +1,151 @@
+package proxy
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+
+	"github.com/valyala/fasthttp"
+	"github.com/weir-lb/weir/policies"
+)
+
+// problemID names a reason why the gateway itself answers a request.
+type problemID uint8
+
+const (
+	noProblem problemID = iota
+	// The request.
+	badRequest
+	bareLF
+	folded
+	badField
+	aliasField
+	twoFramings
+	badHost
+	badTarget
+	badBody
+	tooManyFields
+	headTimeout
+	methodNotAllowed
+	unknownMethod
+	unknownCoding
+	upgradeRefused
+	badVersion
+	noRoute
+	loop
+	// The cluster.
+	noEndpoint
+	overloaded
+	rejected
+	poolExhausted
+	refused
+	reset
+	malformed
+	tlsFailed
+	unresolvable
+	connectTimeout
+	headerTimeout
+	internal
+	numProblems
+)
+
+// problemBase is what the type of a problem begins with. The rest is its name, which is stable.
+const problemBase = "https://github.com/weir-lb/weir/blob/main/docs/PROBLEMS.md#"
+
+// Problem describes one of the gateway's own answers.
+type Problem struct {
+	Name   string // also the reason label of weir_rejected_requests_total
+	Status int
+	Title  string
+
+	body []byte // problem+json, RFC 9457
+}
+
+var problems = func() (all [numProblems]Problem) {
+	add := func(id problemID, status int, name, title string) {
+		p := Problem{Name: name, Status: status, Title: title}
+		p.body, _ = json.Marshal(struct {
+			Type   string `json:"type"`
+			Title  string `json:"title"`
+			Status int    `json:"status"`
+		}{problemBase + name, title, status})
+		all[id] = p
+	}
+	add(badRequest, 400, "bad_request", "The request is not HTTP/1.1.")
+	add(bareLF, 400, "bare_lf", "A line of the request's head does not end with CRLF.")
+	add(folded, 400, "folded_field", "A header field goes over more than one line.")
+	add(badField, 400, "bad_field", "A header field's name is empty or has a character that names do not have.")
+	add(aliasField, 400, "alias_field", "A header field's name has an underscore and is otherwise the name of a protected field.")
+	add(twoFramings, 400, "two_framings", "Content-Length and Transfer-Encoding together, or one of them twice.")
+	add(badHost, 400, "bad_host", "Not exactly one Host, or one that is no host and port.")
+	add(badTarget, 400, "bad_target", "The request target is neither a path nor an http URL, or climbs with '..'.")
+	add(badBody, 400, "bad_body", "The request's body is malformed or incomplete.")
+	add(tooManyFields, 431, "too_many_fields", "Too many header fields, or too long ones.")
+	add(headTimeout, 408, "request_timeout", "The request did not arrive in time.")
+	add(methodNotAllowed, 405, "method_not_allowed", "CONNECT and TRACE are not served.")
+	add(unknownMethod, 501, "unknown_method", "The method is not known; methods are case-sensitive.")
+	add(unknownCoding, 501, "unknown_coding", "A transfer coding other than chunked.")
+	add(upgradeRefused, 501, "upgrade_refused", "WebSocket is not served.")
+	add(badVersion, 505, "bad_version", "The version is neither HTTP/1.1 nor HTTP/1.0.")
+	add(noRoute, 404, "no_route", "No route matches the request's host and path.")
+	add(loop, 508, "loop", "The request has passed this gateway before.")
+	add(noEndpoint, 503, "no_endpoint", "No endpoint of the cluster can take the request.")
+	add(overloaded, 503, "overloaded", "The cluster has all the requests it may have.")
+	add(rejected, 503, "rejected", "The cluster's policy refuses the request.")
+	add(poolExhausted, 503, "pool_exhausted", "The endpoint has all the connections it may have.")
+	add(refused, 502, "connection_refused", "The endpoint refused the connection.")
+	add(reset, 502, "connection_reset", "The endpoint ended the connection without a response.")
+	add(malformed, 502, "malformed_response", "The endpoint's response is not HTTP that this gateway accepts.")
+	add(tlsFailed, 502, "tls_failed", "TLS with the endpoint failed.")
+	add(unresolvable, 502, "unresolvable", "The endpoint's name has no address.")
+	add(connectTimeout, 504, "connect_timeout", "The endpoint did not accept a connection in time.")
+	add(headerTimeout, 504, "response_timeout", "The endpoint did not respond in time.")
+	add(internal, 500, "internal", "The gateway failed.")
+	return all
+}()
+
+// Problems returns every answer of the gateway's own, for the documentation.
+func Problems() []Problem { return problems[1:] }
+
+// classProblems maps the outcome of the last attempt to what its client is told.
+var classProblems = [policies.NumClasses]problemID{
+	policies.Refused: refused, policies.ConnectTimeout: connectTimeout, policies.Reset: reset,
+	policies.HeaderTimeout: headerTimeout, policies.BodyTimeout: headerTimeout, policies.TLSFailed: tlsFailed,
+	policies.Unresolvable: unresolvable, policies.Malformed: malformed, policies.PoolExhausted: poolExhausted,
+	policies.Cancelled: badBody,
+}
+
+// answer makes problem id the response. status is the problem's own if it is 0.
+func answer(resp *fasthttp.Response, id problemID, status int) {
+	p := &problems[id]
+	body := p.body
+	if status == 0 || status == p.Status {
+		status = p.Status
+	} else {
+		body = []byte(strings.Replace(string(body), fmt.Sprintf(`"status":%d`, p.Status), fmt.Sprintf(`"status":%d`, status), 1))
+	}
+	resp.Reset()
+	h := &resp.Header
+	h.SetNoDefaultContentType(true)
+	h.SetStatusCode(status)
+	h.SetContentType("application/problem+json")
+	h.SetCanonical(cacheControl, noStore)
+	switch {
+	case status == fasthttp.StatusServiceUnavailable || status == fasthttp.StatusTooManyRequests:
+		h.SetCanonical(retryAfter, oneSecond)
+	case id == methodNotAllowed:
+		h.SetCanonical(allow, allowed)
+	}
+	h.SetCanonical(dateName, httpDate())
+	resp.SetBodyRaw(body)
+}
+
+var (
+	cacheControl = []byte("Cache-Control")
+	noStore      = []byte("no-store")
+	retryAfter   = []byte("Retry-After")
+	oneSecond    = []byte("1")
+	allow        = []byte("Allow")
+	allowed      = []byte("GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS")
+	dateName     = []byte("Date")
+)

@@ -1,0 +1,104 @@
+// Package proxy is the data plane: it takes requests from clients, lets the policy of their cluster choose endpoints,
+// and streams responses back. With package upstream it is the only home of fasthttp.
+//
+// A request passes ten steps, in this order: accept and check (check.go), route (route.go), admit, load one view of the
+// cluster (exchange.go), pick (retry.go), rewrite the head (headers.go), attempt (attempt.go), classify, decide about a
+// retry (retry.go), stream the response and count (response.go). Nothing on that way allocates in steady state, takes a
+// lock that all requests share, or logs.
+package proxy
+
+import (
+	"net/netip"
+	"time"
+
+	"github.com/weir-lb/weir/gateway/internal/cluster"
+	"github.com/weir-lb/weir/policies"
+)
+
+// Config is what a [Server] serves. It is not to be changed after [Server.Update].
+type Config struct {
+	Routes []Route
+	// Trusted are the networks whose X-Forwarded-* and Forwarded fields are believed and added to. From anybody else
+	// they are replaced.
+	Trusted []netip.Prefix
+	// Via is the name of this gateway in Via fields. A request that carries it already has come in a circle and is
+	// answered 508. Default "weir".
+	Via string
+
+	HeaderTimeout time.Duration // from the first byte of a request to the end of its head; default 10 s
+	IdleTimeout   time.Duration // between requests on a connection; default 60 s
+	BodyTimeout   time.Duration // without progress of a body, either way; default 60 s
+}
+
+// Route sends the requests it matches to a cluster. Of the routes that match, the one with the most specific host wins,
+// then the longest path, then the most header fields, then the first.
+type Route struct {
+	Name    string
+	Host    string  // exact, or *.suffix, or "" for any; without port
+	Path    string  // prefix that ends at a segment: /api matches /api and /api/x, not /apis; "" is /
+	Headers []Match // all of them must match
+	// StripPrefix is taken off the path before it is forwarded, if it is there and ends at a segment.
+	StripPrefix string
+
+	Cluster *cluster.Cluster
+	// Timeout is how long a request may take until the head of its response, retries included, not counting the time a
+	// large body takes to arrive. Default 30 s.
+	Timeout       time.Duration
+	PerTryTimeout time.Duration // the same for one attempt; default is Timeout
+	Attempts      int           // the first one counts; 1..policies.MaxTried, default 3
+	Budget        int           // retries in flight, as a percentage of the cluster's requests in flight; at least 3 always; default 20
+	Affinity      Affinity
+	MaxRequests   int // requests in flight of the whole cluster above which new ones get 503; 0 is no limit
+}
+
+// Match requires a header field: with that value, or with any if Value is "".
+type Match struct{ Name, Value string }
+
+// Source is where an affinity key comes from.
+type Source uint8
+
+// Sources of affinity keys.
+const (
+	NoKey Source = iota
+	HeaderKey
+	CookieKey
+	ClientIPKey
+	PathKey
+	QueryKey // the whole query string, or one parameter of it if Affinity.Name is set
+)
+
+// Affinity says which part of a request decides what it sticks to.
+type Affinity struct {
+	Source Source
+	Name   string // of the header field, the cookie or the query parameter
+}
+
+func (c *Config) withDefaults() *Config {
+	d := *c
+	def(&d.HeaderTimeout, 10*time.Second)
+	def(&d.IdleTimeout, 60*time.Second)
+	def(&d.BodyTimeout, 60*time.Second)
+	if d.Via == "" {
+		d.Via = "weir"
+	}
+	d.Routes = make([]Route, len(c.Routes))
+	for i, r := range c.Routes {
+		def(&r.Timeout, 30*time.Second)
+		def(&r.PerTryTimeout, r.Timeout)
+		if r.Attempts == 0 {
+			r.Attempts = 3
+		}
+		r.Attempts = min(r.Attempts, policies.MaxTried)
+		if r.Budget == 0 {
+			r.Budget = 20
+		}
+		d.Routes[i] = r
+	}
+	return &d
+}
+
+func def(d *time.Duration, x time.Duration) {
+	if *d == 0 {
+		*d = x
+	}
+}

@@ -1,0 +1,187 @@
+package proxy
+
+import (
+	"time"
+
+	"github.com/weir-lb/weir/policies"
+)
+
+// minRetries is how many retries a cluster may always have in flight, however few its requests are.
+const minRetries = 3
+
+// roundPause is what passes before an endpoint that failed is asked again, for want of another.
+const roundPause = 25 * time.Millisecond
+
+// verdict says why there was another attempt, or none.
+type verdict uint8
+
+const (
+	retryGranted   verdict = iota
+	stoppedPolicy          // the policy did not want one
+	stoppedReject          // the policy refuses the request
+	stoppedCap             // the route's attempts are used up
+	stoppedUnsafe          // the request may have been executed, or its body is gone
+	stoppedTime            // the deadline is too near
+	stoppedBudget          // the cluster has all the retries it may have
+	stoppedNowhere         // no endpoint can take it
+	numVerdicts
+)
+
+var verdictNames = [numVerdicts]string{
+	"granted", "policy", "rejected", "attempts", "unsafe", "deadline", "budget", "no_endpoint",
+}
+
+// run is the one retry loop of the gateway.
+func (x *exchange) run() {
+	i := x.pick()
+	switch {
+	case i == policies.Rejected:
+		x.refuse(rejected, x.rejectStatus())
+		return
+	case i < 0:
+		x.refuse(noEndpoint, 0)
+		return
+	}
+	for {
+		x.try(i, x.perTry())
+		o := &x.outcome
+		x.req.MarkTried(uint32(i))
+		x.req.Attempt++
+		x.req.Last = *o
+		if o.Class == policies.OK && o.Status < 400 {
+			x.respond()
+			return
+		}
+		next, v, after := x.next()
+		x.route.cluster.retries[v].Add(1)
+		switch {
+		case v == retryGranted:
+		case v == stoppedReject:
+			x.refuse(rejected, x.rejectStatus())
+			return
+		case o.Status != 0:
+			x.respond()
+			return
+		default:
+			x.fail()
+			return
+		}
+		x.leave()
+		if after > 0 {
+			time.Sleep(after)
+		}
+		i = next
+	}
+}
+
+// next asks what follows the outcome in hand, and refuses what would be wrong: the policy proposes, the gateway disposes.
+func (x *exchange) next() (endpoint int, v verdict, after time.Duration) {
+	o := &x.outcome
+	if o.Class == policies.Cancelled || x.snap.Failover == nil {
+		return 0, stoppedPolicy, 0
+	}
+	x.refresh()
+	want := x.snap.Failover.Next(&x.req, x.snap.View, *o)
+	r := &x.req
+	switch {
+	case want.Action == policies.Reject:
+		return 0, stoppedReject, 0
+	case want.Action != policies.Retry || r.NoRetry:
+		return 0, stoppedPolicy, 0
+	case int(r.Attempt) >= x.route.Attempts:
+		return 0, stoppedCap, 0
+	case x.upload != nil || x.body.lost || o.Sent && r.Flags&policies.Idempotent == 0:
+		return 0, stoppedUnsafe, 0
+	}
+	endpoint, after = want.Endpoint, max(want.After, 0)
+	if !x.mayTry(endpoint) {
+		if endpoint = x.pick(); endpoint == policies.None && len(x.snap.View.Up) > 0 && x.snap.View.Candidates(r) == nil {
+			r.NTried = 0 // everyone failed once: better the same again than none
+			after = max(after, roundPause/2+time.Duration(r.Rand%uint64(roundPause)))
+			endpoint = x.pick()
+		}
+	}
+	switch {
+	case endpoint == policies.Rejected:
+		return 0, stoppedReject, 0
+	case endpoint < 0:
+		return 0, stoppedNowhere, 0
+	case time.Since(x.arrived)+after >= x.route.Timeout:
+		return 0, stoppedTime, 0
+	case !x.withinBudget():
+		return 0, stoppedBudget, 0
+	}
+	return endpoint, retryGranted, after
+}
+
+// pick asks the policy for an endpoint and believes no answer unchecked.
+func (x *exchange) pick() int {
+	x.req.ResetAnswers()
+	x.refresh()
+	i := x.snap.Picker.Pick(&x.req, x.snap.View)
+	if i == policies.None || i == policies.Rejected || x.mayTry(i) {
+		return i
+	}
+	x.route.cluster.badPicks.Add(1)
+	for _, c := range x.snap.View.Candidates(&x.req) {
+		if !x.req.HasTried(c) {
+			return int(c)
+		}
+	}
+	return policies.None
+}
+
+func (x *exchange) mayTry(i int) bool {
+	return x.snap.View.Usable(i) && !x.req.HasTried(uint32(i))
+}
+
+// perTry returns how long the coming attempt may take.
+func (x *exchange) perTry() time.Duration {
+	d := min(x.route.PerTryTimeout, x.route.Timeout-time.Since(x.arrived))
+	if t := x.req.Timeout; t > 0 {
+		d = min(d, t)
+	}
+	return max(d, time.Millisecond)
+}
+
+// withinBudget takes a share of the cluster's retry budget, which the request keeps to its end: without it, retries
+// multiply the load on endpoints that fail because of load.
+func (x *exchange) withinBudget() bool {
+	if x.retried {
+		return true
+	}
+	cs := x.route.cluster
+	limit := max(minRetries, cs.active.Load()*int64(x.route.Budget)/100)
+	if cs.retrying.Add(1) > limit {
+		cs.retrying.Add(-1)
+		return false
+	}
+	x.retried = true
+	return true
+}
+
+// leave gives up the response in hand, if there is one, for another attempt.
+func (x *exchange) leave() {
+	if x.up != nil {
+		x.up.Skip()
+		x.up.Release()
+		x.up = nil
+	}
+	x.endAttempt()
+}
+
+// fail answers a request whose last attempt brought no response.
+func (x *exchange) fail() {
+	id := classProblems[x.outcome.Class]
+	if x.outcome.Class == policies.Cancelled && isTimeout(x.body.err) {
+		id = headTimeout
+	}
+	x.refuse(id, 0)
+}
+
+func (x *exchange) rejectStatus() int {
+	if s := x.req.RejectStatus; s >= 400 && s <= 599 {
+		return s
+	}
+	return 0
+}

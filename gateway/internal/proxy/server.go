@@ -1,0 +1,209 @@
+package proxy
+
+import (
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"net"
+	"runtime/debug"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/valyala/fasthttp"
+)
+
+// drainGrace is how long an idle connection may still bring a request, which is answered with Connection: close, before
+// a server that shuts down closes it. Closing at once would cut requests that are on the wire.
+const drainGrace = 500 * time.Millisecond
+
+// Server is the data plane. It serves any number of listeners.
+type Server struct {
+	fast  *fasthttp.Server
+	log   *slog.Logger
+	table atomic.Pointer[table]
+	stats serverCounters
+
+	stopping atomic.Bool
+	draining chan struct{}  // closed by Shutdown
+	tunnels  sync.WaitGroup // connections that fasthttp no longer knows of
+
+	mu          sync.Mutex // never held on behalf of a request
+	conns       map[*conn]struct{}
+	listeners   []net.Listener
+	routeList   []*routeCounters
+	clusterList []*clusterState
+}
+
+// New returns a server for c. It serves nothing yet.
+func New(c *Config, log *slog.Logger) *Server {
+	s := &Server{log: log, draining: make(chan struct{}), conns: map[*conn]struct{}{}}
+	s.Update(c)
+	s.fast = &fasthttp.Server{
+		Handler:                      s.handle,
+		ErrorHandler:                 s.handleError,
+		Logger:                       silent{},
+		StreamRequestBody:            true,
+		DisablePreParseMultipartForm: true,
+		NoDefaultServerHeader:        true,
+		NoDefaultDate:                true,
+		NoDefaultContentType:         true,
+		SecureErrorLogMessage:        true,
+		LazyRequestTime:              true,
+		CloseOnShutdown:              true,
+		ReadBufferSize:               16 << 10, // and with that the longest head
+		WriteBufferSize:              4 << 10,
+		MaxRequestBodySize:           maxReplay, // no limit: bodies beyond it stream, as all do
+		// conn minds all timeouts: fasthttp would set two deadlines a request.
+	}
+	return s
+}
+
+// silent drops what fasthttp would log: every line of it is about one client's connection, and is counted.
+type silent struct{}
+
+// Printf implements fasthttp.Logger.
+func (silent) Printf(string, ...any) {}
+
+// Update makes new requests follow c. Requests in flight end as they began.
+func (s *Server) Update(c *Config) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.table.Store(compile(c.withDefaults(), s.counters))
+}
+
+// counters finds what a route and its cluster are counted on, by name, or makes it. The caller holds mu.
+func (s *Server) counters(r *Route) (*clusterState, *routeCounters) {
+	var cs *clusterState
+	name := r.Cluster.Name()
+	for _, c := range s.clusterList {
+		if c.name == name {
+			cs = c
+		}
+	}
+	if cs == nil {
+		cs = &clusterState{name: name, nameBytes: []byte(name)}
+		s.clusterList = append(s.clusterList, cs)
+	}
+	for _, rc := range s.routeList {
+		if rc.route == r.Name && rc.cluster == name {
+			return cs, rc
+		}
+	}
+	rc := &routeCounters{name: []byte(r.Name), route: r.Name, cluster: name}
+	s.routeList = append(s.routeList, rc)
+	return cs, rc
+}
+
+// Serve serves what ln accepts until ln is closed or the server shuts down; then it returns nil.
+func (s *Server) Serve(ln net.Listener) error {
+	s.mu.Lock()
+	if s.stopping.Load() {
+		s.mu.Unlock()
+		return ln.Close()
+	}
+	s.listeners = append(s.listeners, ln)
+	s.mu.Unlock()
+	return s.fast.Serve(&listener{Listener: ln, server: s})
+}
+
+// Shutdown stops accepting, lets requests in flight finish, and closes connections as they fall idle. When ctx ends it
+// closes the rest by force and returns why.
+func (s *Server) Shutdown(ctx context.Context) error {
+	s.mu.Lock()
+	if !s.stopping.Swap(true) {
+		close(s.draining)
+	}
+	for _, ln := range s.listeners {
+		_ = ln.Close()
+	}
+	s.mu.Unlock()
+
+	grace := time.NewTimer(drainGrace)
+	defer grace.Stop()
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	idle := false
+	for s.open() > 0 {
+		select {
+		case <-grace.C:
+			idle = true
+		case <-tick.C:
+		case <-ctx.Done():
+			s.closeAll()
+			return ctx.Err()
+		}
+		if idle {
+			s.closeIdle()
+		}
+	}
+	s.tunnels.Wait()
+	return s.fast.ShutdownWithContext(ctx)
+}
+
+func (s *Server) open() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.conns)
+}
+
+// closeIdle closes the connections that no request is on.
+func (s *Server) closeIdle() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for c := range s.conns {
+		if c.is(waiting) {
+			_ = c.TCPConn.Close()
+		}
+	}
+}
+
+// closeAll resets every connection.
+func (s *Server) closeAll() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for c := range s.conns {
+		_ = c.SetLinger(0)
+		_ = c.TCPConn.Close()
+	}
+}
+
+func (s *Server) remember(c *conn) {
+	s.mu.Lock()
+	s.conns[c] = struct{}{}
+	s.mu.Unlock()
+}
+
+func (s *Server) forget(c *conn) {
+	s.mu.Lock()
+	delete(s.conns, c)
+	s.mu.Unlock()
+}
+
+// handleError answers what fasthttp could not read as a request.
+func (s *Server) handleError(ctx *fasthttp.RequestCtx, err error) {
+	c := ctx.Conn().(*conn)
+	if c.is(waiting) || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+		_ = c.TCPConn.Close() // nothing came, or nobody is left: there is no one to answer
+		return
+	}
+	id := badRequest
+	var small *fasthttp.ErrSmallBuffer
+	switch {
+	case errors.As(err, &small):
+		id = tooManyFields
+	case isTimeout(err):
+		id = headTimeout
+	case errors.Is(err, fasthttp.ErrUnsupportedTransferEncoding):
+		id = unknownCoding
+	}
+	c.linger = true
+	s.stats.rejected[id].Add(1)
+	s.stats.unrouted.count(problems[id].Status)
+	answer(&ctx.Response, id, 0)
+}
+
+func (s *Server) logPanic(r any) {
+	s.log.Error("a request's handling panicked; the request got 500", "panic", r, "stack", string(debug.Stack()))
+}

@@ -1,0 +1,187 @@
+package upstream
+
+import (
+	"bufio"
+	"io"
+	"net"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+)
+
+// readBuffer is the size of the buffer a connection has while a request is on it, and with that the longest response
+// head that is accepted. An idle connection has none.
+const readBuffer = 32 << 10
+
+var readers = sync.Pool{New: func() any { return bufio.NewReaderSize(nil, readBuffer) }}
+
+// Conn is one connection with at most one request on it. One goroutine may read while another writes.
+type Conn struct {
+	pool *Pool
+	tcp  *net.TCPConn
+	br   *bufio.Reader // nil while idle
+
+	raw    syscall.RawConn
+	peek   func(fd uintptr) bool // made once: a closure a request would be an allocation a request
+	peeked state
+
+	idleSince       int64
+	readBy, writeBy int64 // deadlines that the socket has, as [now] counts
+
+	reused  bool
+	written bool // the request is out in full
+	sent    atomic.Bool
+	got     bool  // a byte of a response has come
+	readErr error // what the socket's last Read said
+
+	// The response body that is being read.
+	framing   framing
+	left      int64 // of the body, or of the chunk in hand
+	done      bool
+	malformed error
+	keepAlive bool
+}
+
+func newConn(p *Pool, tcp *net.TCPConn) *Conn {
+	c := &Conn{pool: p, tcp: tcp}
+	c.raw, _ = tcp.SyscallConn() // fails for a nil connection only
+	c.peek = func(fd uintptr) bool {
+		c.peeked = peek(fd)
+		return true
+	}
+	return c
+}
+
+// begin gives the connection what it needs while a request is on it.
+func (c *Conn) begin(reused bool) {
+	c.br = readers.Get().(*bufio.Reader)
+	c.br.Reset((*wire)(c))
+	c.reused, c.written, c.got, c.readErr = reused, false, false, nil
+	c.sent.Store(false)
+	c.framing, c.left, c.done, c.malformed, c.keepAlive = noBody, 0, false, nil, false
+}
+
+// end takes that away again.
+func (c *Conn) end() {
+	if c.br != nil {
+		c.br.Reset(nil)
+		readers.Put(c.br)
+		c.br = nil
+	}
+}
+
+// state is what a look at an idle socket found.
+type state uint8
+
+const (
+	quiet    state = iota // nothing, as it should be
+	readable              // bytes that nobody asked for
+	gone                  // closed or reset by the endpoint
+)
+
+// probe looks at the socket without waiting and without taking anything from it.
+func (c *Conn) probe() state {
+	c.peeked = gone
+	if err := c.raw.Read(c.peek); err != nil {
+		return gone
+	}
+	return c.peeked
+}
+
+// wire is the side of a connection that the reader's buffer is filled from.
+type wire Conn
+
+// Read maps the end of the stream to an error, except where the end of the stream is the end of the body: a response
+// that was cut off must not look complete.
+func (w *wire) Read(p []byte) (int, error) {
+	n, err := w.tcp.Read(p)
+	if n > 0 {
+		w.got = true
+	}
+	if err != nil {
+		w.readErr = err
+		if err == io.EOF && w.framing != untilClose {
+			err = io.ErrUnexpectedEOF
+		}
+	}
+	return n, err
+}
+
+// fits reports whether a deadline that a socket has will do for one of d from t: not earlier, and at most an eighth
+// later. So most requests find theirs set already, and none costs two system timers.
+func fits(by, t int64, d time.Duration) bool {
+	left := by - t
+	return left >= int64(d) && left <= int64(d+d/8)
+}
+
+// arm bounds reads and writes from time t on: they fail after d at the earliest and 9/8 of it at the latest.
+func (c *Conn) arm(t int64, d time.Duration) {
+	if fits(c.readBy, t, d) && fits(c.writeBy, t, d) {
+		return
+	}
+	by := t + int64(d+d/8)
+	c.readBy, c.writeBy = by, by
+	_ = c.tcp.SetDeadline(epoch.Add(time.Duration(by))) // an error shows at the next read or write
+}
+
+// ArmRead bounds reads to d from now, or up to 9/8 of it. It may be called while a Read is waiting.
+func (c *Conn) ArmRead(d time.Duration) {
+	if t := now(); !fits(c.readBy, t, d) {
+		c.readBy = t + int64(d+d/8)
+		_ = c.tcp.SetReadDeadline(epoch.Add(time.Duration(c.readBy)))
+	}
+}
+
+// ArmWrite bounds writes to d from now, or up to 9/8 of it.
+func (c *Conn) ArmWrite(d time.Duration) {
+	if t := now(); !fits(c.writeBy, t, d) {
+		c.writeBy = t + int64(d+d/8)
+		_ = c.tcp.SetWriteDeadline(epoch.Add(time.Duration(c.writeBy)))
+	}
+}
+
+// Reused reports whether an earlier request used the connection.
+func (c *Conn) Reused() bool { return c.reused }
+
+// Sent reports whether a byte of the request may have reached the endpoint.
+func (c *Conn) Sent() bool { return c.sent.Load() }
+
+// Answered reports whether any byte of a response has come.
+func (c *Conn) Answered() bool { return c.got }
+
+// Write sends p, which is part of a request.
+func (c *Conn) Write(p []byte) (int, error) {
+	n, err := c.tcp.Write(p)
+	if n > 0 && !c.sent.Load() {
+		c.sent.Store(true)
+	}
+	return n, err
+}
+
+// Written notes that the whole request is out. Without it the connection is not used again.
+func (c *Conn) Written() { c.written = true }
+
+// Release ends the exchange. The connection goes back to the pool if everything about it was in order.
+func (c *Conn) Release() {
+	switch {
+	case !c.done || !c.written || c.malformed != nil:
+		c.pool.close(c, Broken)
+	case c.br.Buffered() > 0:
+		c.pool.close(c, Poisoned)
+	case !c.keepAlive:
+		c.pool.close(c, Closing)
+	default:
+		c.pool.put(c)
+	}
+}
+
+// Abort ends the exchange by closing the connection. A Read or Write that waits returns with an error, and may do so
+// after Abort has returned: only [Conn.Interrupt] may be called while another goroutine uses the connection.
+func (c *Conn) Abort() { c.pool.close(c, Broken) }
+
+// Interrupt makes reads and writes, those that wait and those to come, fail. It may be called at any time before
+// Release or Abort.
+func (c *Conn) Interrupt() {
+	_ = c.tcp.SetDeadline(epoch.Add(1))
+}

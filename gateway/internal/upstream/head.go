@@ -1,0 +1,93 @@
+package upstream
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+
+	"github.com/valyala/fasthttp"
+	"github.com/weir-lb/weir/policies"
+)
+
+// maxInterim bounds the 1xx responses before the final one.
+const maxInterim = 16
+
+var (
+	errSwitching  = errors.New("101 to a request that asked for no upgrade")
+	errInterim    = fmt.Errorf("over %d interim responses", maxInterim)
+	errStatusLine = errors.New("a status below 100")
+	chunkedBytes  = []byte("chunked")
+	clField       = []byte("content-length")
+)
+
+// ReadHead reads the head of the final response into h and prepares the connection for its body. Interim responses are
+// dropped. head tells that the request's method was HEAD. An error is an *[Error] of class Reset, HeaderTimeout or
+// Malformed.
+func (c *Conn) ReadHead(h *fasthttp.ResponseHeader, head bool) error {
+	for range maxInterim {
+		first, _ := c.br.Peek(1)
+		if len(first) > 0 {
+			first, _ = c.br.Peek(c.br.Buffered())
+		}
+		if err := h.Read(c.br); err != nil {
+			return c.headError(err)
+		}
+		switch s := h.StatusCode(); {
+		case s >= 200:
+			c.frame(h, head, first)
+			return nil
+		case s == fasthttp.StatusSwitchingProtocols:
+			return &Error{Class: policies.Malformed, Err: errSwitching}
+		case s < 100:
+			return &Error{Class: policies.Malformed, Err: errStatusLine}
+		}
+	}
+	return &Error{Class: policies.Malformed, Err: errInterim}
+}
+
+// headError tells a broken connection from a broken response.
+func (c *Conn) headError(err error) error {
+	switch {
+	case c.readErr == nil:
+		return &Error{Class: policies.Malformed, Err: err}
+	case errors.Is(c.readErr, os.ErrDeadlineExceeded):
+		return &Error{Class: policies.HeaderTimeout, Err: c.readErr}
+	case c.readErr == io.EOF:
+		return &Error{Class: policies.Reset, Err: io.ErrUnexpectedEOF}
+	}
+	return &Error{Class: policies.Reset, Err: c.readErr}
+}
+
+// frame says how long the body is, by RFC 9112, section 6.3. seen is what the buffer held when the head began.
+func (c *Conn) frame(h *fasthttp.ResponseHeader, head bool, seen []byte) {
+	c.keepAlive = !h.ConnectionClose()
+	n := h.ContentLength()
+	switch s := h.StatusCode(); {
+	case head, s == fasthttp.StatusNoContent, s == fasthttp.StatusNotModified, n == 0:
+		c.framing, c.done = noBody, true
+	case n > 0:
+		c.framing, c.left = fixed, int64(n)
+	case n == -1:
+		c.framing = chunked
+		// A response with both framings is suspect: its chunks are read, but the connection is not used again.
+		if end := bytes.Index(seen, []byte("\r\n\r\n")); end < 0 || hasField(seen[:end], clField) {
+			c.keepAlive = false
+		}
+	default:
+		c.framing, c.keepAlive = untilClose, false
+	}
+}
+
+// hasField reports whether a line of a head begins with a lower-case name, in any case.
+func hasField(head, name []byte) bool {
+	for len(head) > 0 {
+		line, rest, _ := bytes.Cut(head, []byte{'\n'})
+		if len(line) > len(name) && bytes.EqualFold(line[:len(name)], name) {
+			return true
+		}
+		head = rest
+	}
+	return false
+}

@@ -1,0 +1,330 @@
+package upstream
+
+import (
+	"context"
+	"net"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/weir-lb/weir/policies"
+)
+
+// Config bounds the pool of one endpoint. A zero field means its default.
+type Config struct {
+	Address        string        // host:port
+	MaxConns       int           // open at once, idle ones included; default 1024
+	Queue          int           // requests that may wait for a slot; default 128, negative is none
+	QueueTimeout   time.Duration // how long they wait; default 100 ms
+	ConnectTimeout time.Duration // default 1 s
+	// MaxIdle is the age at which an unused connection is closed. It has to be below what endpoints allow, which is
+	// 60 s or more nearly everywhere. Default 55 s.
+	MaxIdle time.Duration
+}
+
+func (c Config) withDefaults() Config {
+	def := func(d *time.Duration, x time.Duration) {
+		if *d == 0 {
+			*d = x
+		}
+	}
+	if c.MaxConns == 0 {
+		c.MaxConns = 1024
+	}
+	if c.Queue == 0 {
+		c.Queue = 128
+	}
+	def(&c.QueueTimeout, 100*time.Millisecond)
+	def(&c.ConnectTimeout, time.Second)
+	def(&c.MaxIdle, 55*time.Second)
+	return c
+}
+
+// Discard says why a connection was closed instead of being used again.
+type Discard uint8
+
+// Reasons to close a connection.
+const (
+	Stale    Discard = iota // the endpoint had closed or reset it while it was idle
+	Poisoned                // bytes that no request had asked for
+	Expired                 // idle for too long, or the pool is closed
+	Closing                 // the response asked for it, or ended with the connection
+	Broken                  // an error, or an exchange that was cut short
+	NumDiscards
+)
+
+var discardNames = [NumDiscards]string{"stale", "poisoned", "expired", "closing", "broken"}
+
+// String returns the name that metrics use.
+func (d Discard) String() string { return discardNames[d] }
+
+// Stats are counts of one pool.
+type Stats struct {
+	Open      int // idle ones and those being dialled included
+	Idle      int
+	Waiting   int // requests in the queue
+	Dials     uint64
+	Failed    uint64 // dials that failed
+	Reuses    uint64
+	Exhausted uint64 // requests that got no slot in time
+	Discarded [NumDiscards]uint64
+}
+
+// Pool is the connections to one endpoint. Connections are taken last in, first out, so that the ones that are not
+// needed grow old and go.
+type Pool struct {
+	cfg    Config
+	dialer net.Dialer
+
+	dials, failed, reuses, exhausted atomic.Uint64
+	discarded                        [NumDiscards]atomic.Uint64
+
+	mu      sync.Mutex
+	idle    []*Conn // oldest first
+	open    int
+	queue   []*waiter // first come, first served; may hold ones that gave up
+	waiting int       // those that did not
+	reaper  *time.Timer
+	closed  bool
+}
+
+// waiter is a request that waits for a connection. What it is sent may be nil: a slot to dial in.
+type waiter struct {
+	ch   chan *Conn
+	gone bool
+}
+
+// New returns a pool without connections. Close ends it.
+func New(cfg Config) *Pool {
+	p := &Pool{cfg: cfg.withDefaults()}
+	p.dialer = net.Dialer{
+		KeepAliveConfig: net.KeepAliveConfig{Enable: true, Idle: 15 * time.Second, Interval: 5 * time.Second, Count: 3},
+		Control:         control,
+	}
+	return p
+}
+
+// Address returns the host:port that the pool connects to.
+func (p *Pool) Address() string { return p.cfg.Address }
+
+// Take returns a connection whose reads and writes are bounded by d, an idle one that is known to be alive if there is
+// one. It is an *[Error] if that cannot be had within d. The caller ends with [Conn.Release] or [Conn.Abort].
+func (p *Pool) Take(d time.Duration) (*Conn, error) {
+	for {
+		p.mu.Lock()
+		n := len(p.idle) - 1
+		if n < 0 {
+			return p.takeSlot(d) // unlocks
+		}
+		c := p.idle[n]
+		p.idle[n] = nil
+		p.idle = p.idle[:n]
+		p.mu.Unlock()
+		if p.revive(c, d) {
+			return c, nil
+		}
+	}
+}
+
+// TakeFresh is Take, but of a connection that no request has used.
+func (p *Pool) TakeFresh(d time.Duration) (*Conn, error) {
+	p.mu.Lock()
+	if len(p.idle) > 0 && p.open >= p.cfg.MaxConns {
+		oldest := p.idle[0]
+		p.idle = p.idle[:copy(p.idle, p.idle[1:])]
+		p.mu.Unlock()
+		p.close(oldest, Expired)
+		p.mu.Lock()
+	}
+	return p.takeSlot(d)
+}
+
+// takeSlot dials if there is room for one more connection, else waits for one. It is called with mu held.
+func (p *Pool) takeSlot(d time.Duration) (*Conn, error) {
+	if p.open < p.cfg.MaxConns {
+		p.open++
+		p.mu.Unlock()
+		return p.dial(d)
+	}
+	if p.waiting >= p.cfg.Queue {
+		p.mu.Unlock()
+		p.exhausted.Add(1)
+		return nil, &Error{Class: policies.PoolExhausted, Err: ErrPoolExhausted}
+	}
+	w := &waiter{ch: make(chan *Conn, 1)}
+	p.queue = append(p.queue, w)
+	p.waiting++
+	p.mu.Unlock()
+
+	began := now()
+	timer := time.NewTimer(min(d, p.cfg.QueueTimeout))
+	defer timer.Stop()
+	var c *Conn
+	select {
+	case c = <-w.ch:
+	case <-timer.C:
+		p.mu.Lock()
+		select {
+		case c = <-w.ch: // served in the very moment
+			p.mu.Unlock()
+		default:
+			w.gone = true
+			p.waiting--
+			p.mu.Unlock()
+			p.exhausted.Add(1)
+			return nil, &Error{Class: policies.PoolExhausted, Err: ErrPoolExhausted}
+		}
+	}
+	left := d - time.Duration(now()-began)
+	if c != nil {
+		if p.revive(c, left) {
+			return c, nil
+		}
+		p.mu.Lock()
+		p.open++ // revive closed it: its slot is ours, whoever else got it meanwhile
+		p.mu.Unlock()
+	}
+	return p.dial(left)
+}
+
+// revive makes an idle connection ready for a request, or closes it.
+func (p *Pool) revive(c *Conn, d time.Duration) bool {
+	t := now()
+	if t-c.idleSince > int64(p.cfg.MaxIdle) {
+		p.close(c, Expired)
+		return false
+	}
+	c.arm(t, d)
+	switch c.probe() {
+	case quiet:
+		c.begin(true)
+		p.reuses.Add(1)
+		return true
+	case readable:
+		p.close(c, Poisoned)
+	default:
+		p.close(c, Stale)
+	}
+	return false
+}
+
+func (p *Pool) dial(d time.Duration) (*Conn, error) {
+	p.dials.Add(1)
+	ctx, cancel := context.WithTimeout(context.Background(), min(d, p.cfg.ConnectTimeout))
+	defer cancel()
+	nc, err := p.dialer.DialContext(ctx, "tcp", p.cfg.Address)
+	if err != nil {
+		p.failed.Add(1)
+		p.slotFreed()
+		return nil, &Error{Class: dialClass(err), Err: err}
+	}
+	c := newConn(p, nc.(*net.TCPConn))
+	c.arm(now(), d)
+	c.begin(false)
+	return c, nil
+}
+
+// put takes back a connection that is fit for another request.
+func (p *Pool) put(c *Conn) {
+	c.idleSince = now()
+	c.end()
+	p.mu.Lock()
+	if p.closed {
+		p.mu.Unlock()
+		p.close(c, Expired)
+		return
+	}
+	if w := p.next(); w != nil {
+		w.ch <- c
+		p.mu.Unlock()
+		return
+	}
+	p.idle = append(p.idle, c)
+	if p.reaper == nil {
+		p.reaper = time.AfterFunc(p.cfg.MaxIdle, p.reap)
+	}
+	p.mu.Unlock()
+}
+
+// close closes a connection that the pool will not see again.
+func (p *Pool) close(c *Conn, why Discard) {
+	p.discarded[why].Add(1)
+	c.end()
+	_ = c.tcp.Close()
+	p.slotFreed()
+}
+
+// slotFreed gives the slot of a connection that is gone to whoever waits for one.
+func (p *Pool) slotFreed() {
+	p.mu.Lock()
+	if w := p.next(); w != nil {
+		w.ch <- nil
+	} else {
+		p.open--
+	}
+	p.mu.Unlock()
+}
+
+// next takes the first waiter that did not give up off the queue. The caller holds mu.
+func (p *Pool) next() *waiter {
+	for len(p.queue) > 0 {
+		w := p.queue[0]
+		p.queue = p.queue[1:]
+		if !w.gone {
+			p.waiting--
+			return w
+		}
+	}
+	return nil
+}
+
+// reap closes what has been idle for too long, and comes again as long as anything is idle.
+func (p *Pool) reap() {
+	limit := now() - int64(p.cfg.MaxIdle)
+	p.mu.Lock()
+	n := 0
+	for n < len(p.idle) && p.idle[n].idleSince <= limit {
+		n++
+	}
+	old := append([]*Conn(nil), p.idle[:n]...)
+	p.idle = p.idle[:copy(p.idle, p.idle[n:])]
+	if len(p.idle) > 0 && !p.closed {
+		p.reaper.Reset(time.Duration(p.idle[0].idleSince - limit))
+	} else {
+		p.reaper = nil
+	}
+	p.mu.Unlock()
+	for _, c := range old {
+		p.close(c, Expired)
+	}
+}
+
+// Close closes idle connections now and every other one when its request is over. Requests that hold the pool can
+// still take connections.
+func (p *Pool) Close() {
+	p.mu.Lock()
+	idle := p.idle
+	p.idle, p.closed = nil, true
+	if p.reaper != nil {
+		p.reaper.Stop()
+		p.reaper = nil
+	}
+	p.mu.Unlock()
+	for _, c := range idle {
+		p.close(c, Expired)
+	}
+}
+
+// Stats returns the present counts.
+func (p *Pool) Stats() Stats {
+	s := Stats{
+		Dials: p.dials.Load(), Failed: p.failed.Load(), Reuses: p.reuses.Load(), Exhausted: p.exhausted.Load(),
+	}
+	for i := range s.Discarded {
+		s.Discarded[i] = p.discarded[i].Load()
+	}
+	p.mu.Lock()
+	s.Open, s.Idle, s.Waiting = p.open, len(p.idle), p.waiting
+	p.mu.Unlock()
+	return s
+}
