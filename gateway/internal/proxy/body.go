@@ -88,6 +88,8 @@ func appendChunk(dst, p []byte) []byte {
 
 func appendLastChunk(dst []byte) []byte { return append(dst, "0\r\n\r\n"...) }
 
+var errPanicked = errors.New("the upload panicked")
+
 func isTimeout(err error) bool {
 	var t net.Error
 	return errors.Is(err, os.ErrDeadlineExceeded) || errors.As(err, &t) && t.Timeout()
@@ -120,6 +122,13 @@ func (x *exchange) startUpload(d time.Duration) {
 func (u *upload) run() {
 	defer close(u.over)
 	b := &u.x.body
+	defer func() {
+		if r := recover(); r != nil {
+			u.x.server.panicked(r)
+			b.err = errPanicked
+			u.up.Interrupt()
+		}
+	}()
 	wire := append(make([]byte, 0, uploadBlock+1024), u.x.out...)
 	wire = u.frame(wire, b.buf)
 	block := make([]byte, uploadBlock)

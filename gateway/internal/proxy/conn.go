@@ -166,7 +166,7 @@ func (c *conn) interruptRead() {
 
 // Close closes the connection as the last response on it demands.
 func (c *conn) Close() error {
-	c.server.forget(c)
+	defer c.server.forget(c)
 	switch {
 	case c.abort:
 		_ = c.SetLinger(0)

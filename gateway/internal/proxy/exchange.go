@@ -65,8 +65,7 @@ func (s *Server) handle(ctx *fasthttp.RequestCtx) {
 	x.stream.x = x
 	defer func() {
 		if r := recover(); r != nil {
-			s.stats.panics.Add(1)
-			s.logPanic(r)
+			s.panicked(r)
 			x.refuse(internal, 0)
 		}
 	}()

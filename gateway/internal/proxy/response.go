@@ -41,10 +41,8 @@ func (x *exchange) untilClose(h *fasthttp.ResponseHeader) {
 	h.DelBytes(transferEncodingName)
 	h.SetConnectionClose()
 	head := append([]byte(nil), h.Header()...)
-	x.server.tunnels.Add(1)
 	x.ctx.HijackSetNoResponse(true)
 	x.ctx.Hijack(func(net.Conn) {
-		defer x.server.tunnels.Done()
 		c := x.conn
 		_, err := c.Write(head)
 		if err == nil {

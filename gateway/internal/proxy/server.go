@@ -26,8 +26,7 @@ type Server struct {
 	stats serverCounters
 
 	stopping atomic.Bool
-	draining chan struct{}  // closed by Shutdown
-	tunnels  sync.WaitGroup // connections that fasthttp no longer knows of
+	draining chan struct{} // closed by Shutdown
 
 	mu          sync.Mutex // never held on behalf of a request
 	conns       map[*conn]struct{}
@@ -36,10 +35,10 @@ type Server struct {
 	clusterList []*clusterState
 }
 
-// New returns a server for c. It serves nothing yet.
-func New(c *Config, log *slog.Logger) *Server {
+// New returns a server without routes and without listeners.
+func New(log *slog.Logger) *Server {
 	s := &Server{log: log, draining: make(chan struct{}), conns: map[*conn]struct{}{}}
-	s.Update(c)
+	s.Update(new(Config))
 	s.fast = &fasthttp.Server{
 		Handler:                      s.handle,
 		ErrorHandler:                 s.handleError,
@@ -138,7 +137,6 @@ func (s *Server) Shutdown(ctx context.Context) error {
 			s.closeIdle()
 		}
 	}
-	s.tunnels.Wait()
 	return s.fast.ShutdownWithContext(ctx)
 }
 
@@ -204,6 +202,8 @@ func (s *Server) handleError(ctx *fasthttp.RequestCtx, err error) {
 	answer(&ctx.Response, id, 0)
 }
 
-func (s *Server) logPanic(r any) {
-	s.log.Error("a request's handling panicked; the request got 500", "panic", r, "stack", string(debug.Stack()))
+// panicked notes a panic that cost one request and no more.
+func (s *Server) panicked(r any) {
+	s.stats.panics.Add(1)
+	s.log.Error("a request panicked", "panic", r, "stack", string(debug.Stack()))
 }

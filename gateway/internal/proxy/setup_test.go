@@ -105,7 +105,8 @@ func start(tb testing.TB, o options, endpoints ...*gatewaytest.Endpoint) *gatewa
 	for i := range o.config.Routes {
 		o.config.Routes[i].Cluster = c
 	}
-	g := &gateway{Server: New(&o.config, slog.New(slog.DiscardHandler)), tb: tb, cluster: c, config: o.config}
+	g := &gateway{Server: New(slog.New(slog.DiscardHandler)), tb: tb, cluster: c, config: o.config}
+	g.Update(&o.config)
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		tb.Fatal(err)
