@@ -253,3 +253,10 @@ func (x *Exchange) Reset() {
 	_ = x.Conn.Close()
 	x.over = true
 }
+
+// ReadPart reads the next n bytes of the request's body.
+func (x *Exchange) ReadPart(n int) string {
+	b := make([]byte, n)
+	n, _ = io.ReadFull(x.hr.Body, b)
+	return string(b[:n])
+}
