@@ -1,0 +1,234 @@
+package config
+
+import (
+	"fmt"
+	"maps"
+	"net"
+	"net/netip"
+	"slices"
+	"strings"
+)
+
+// checker holds the rules that more than one value takes part in, and fills in what follows from other values.
+type checker struct {
+	*Config
+	builtIns []string
+	errs     Errors
+	paths    map[string]bool // of errs
+}
+
+func newChecker(c *Config, builtIns []string, errs Errors) *checker {
+	paths := make(map[string]bool, len(errs))
+	for _, e := range errs {
+		paths[e.Path] = true
+	}
+	return &checker{Config: c, builtIns: builtIns, errs: errs, paths: paths}
+}
+
+func (c *checker) all() {
+	c.admin()
+	c.listeners()
+	if c.Consul.Token != "" && c.Consul.TokenFile != "" {
+		c.fail("consul.token_file", "token and token_file", "one of them")
+	}
+	for _, name := range slices.Sorted(maps.Keys(c.Policies)) {
+		c.policy(c.Policies[name], Child("policies", name))
+	}
+	for _, name := range slices.Sorted(maps.Keys(c.Clusters)) {
+		c.cluster(c.Clusters[name], Child("clusters", name))
+	}
+	c.routes()
+}
+
+// fail notes a mistake at path, unless something is known to be wrong there already.
+func (c *checker) fail(path, got, want string) {
+	if !c.paths[path] {
+		c.paths[path] = true
+		c.errs = append(c.errs, c.Error(path, got, want))
+	}
+}
+
+// require notes that the text at path is missing.
+func (c *checker) require(text, path, want string) bool {
+	if text == "" {
+		c.fail(path, "nothing", want)
+	}
+	return text != ""
+}
+
+// one demands that exactly one of the keys below path is set.
+func (c *checker) one(path string, keys string, set ...bool) {
+	n := 0
+	for _, s := range set {
+		if s {
+			n++
+		}
+	}
+	if n == 1 {
+		return
+	}
+	got := "none of them"
+	if n > 1 {
+		got = fmt.Sprintf("%d of them", n)
+	}
+	for key := range strings.SplitSeq(keys, ", ") {
+		if c.paths[Child(path, key)] {
+			return
+		}
+	}
+	c.fail(path, got, "exactly one of "+keys)
+}
+
+func (c *checker) admin() {
+	host, _, _ := net.SplitHostPort(c.Admin.Address)
+	if ip, err := netip.ParseAddr(host); host == "localhost" || err == nil && ip.IsLoopback() {
+		return
+	}
+	if c.Admin.TokenFile == "" {
+		c.fail("admin.token_file", "nothing", fmt.Sprintf("a file with a token, since %s is not a loopback address", c.Admin.Address))
+	}
+}
+
+func (c *checker) listeners() {
+	if len(c.Listeners) == 0 {
+		c.fail("listeners", "none", "at least one")
+	}
+	names := map[string]string{}
+	for i := range c.Listeners {
+		l, path := &c.Listeners[i], item("listeners", i)
+		if c.paths[path] || !c.require(l.Address, path+".address", texts["listen"].want) {
+			continue
+		}
+		if l.Name == "" {
+			l.Name = l.Address
+		}
+		c.unique(names, l.Name, path, ".name")
+		if sameSocket(l.Address, c.Admin.Address) {
+			c.fail(path+".address", quote(l.Address), "another one than admin.address has")
+		}
+		for k := range i {
+			if sameSocket(l.Address, c.Listeners[k].Address) {
+				c.fail(path+".address", quote(l.Address), fmt.Sprintf("another one than listeners[%d] has", k))
+			}
+		}
+	}
+}
+
+// unique demands that no earlier element has the same key.
+func (c *checker) unique(seen map[string]string, key, path, suffix string) {
+	if first, ok := seen[key]; ok {
+		c.fail(path+suffix, quote(key), "another one than "+first+" has")
+		return
+	}
+	seen[key] = path
+}
+
+// sameSocket reports whether two addresses cannot be listened on at the same time.
+func sameSocket(a, b string) bool {
+	hostA, portA, errA := net.SplitHostPort(a)
+	hostB, portB, errB := net.SplitHostPort(b)
+	if errA != nil || errB != nil || portA != portB || portA == "0" {
+		return false
+	}
+	every := func(host string) bool { return host == "" || host == "0.0.0.0" || host == "::" }
+	return hostA == hostB || every(hostA) || every(hostB)
+}
+
+func (c *checker) policy(p *Policy, path string) {
+	if c.paths[path] {
+		return
+	}
+	if slices.Contains(c.builtIns, p.Name) {
+		c.fail(path, "the name of a built-in policy", "a name of its own")
+	}
+	c.require(p.Wasm, path+".wasm", texts["file"].want)
+	if p.Memory%(64<<10) != 0 {
+		c.fail(path+".memory", fmt.Sprintf("%d bytes", p.Memory), "whole pages of 64KiB")
+	}
+}
+
+func (c *checker) cluster(k *Cluster, path string) {
+	if c.paths[path] {
+		return
+	}
+	c.one(path, "consul, endpoints", k.Consul != nil, len(k.Endpoints) > 0)
+	if k.Consul != nil {
+		c.require(k.Consul.Service, path+".consul.service", "the name of a service")
+	}
+	addresses := map[string]string{}
+	for i, e := range k.Endpoints {
+		at := item(path+".endpoints", i)
+		if !c.paths[at] && c.require(e.Address, at+".address", texts["address"].want) {
+			c.unique(addresses, e.Address, at, ".address")
+		}
+	}
+	if c.Policies[k.Policy] == nil && !slices.Contains(c.builtIns, k.Policy) {
+		known := slices.Concat(slices.Sorted(maps.Keys(c.Policies)), c.builtIns)
+		c.fail(path+".policy", quote(k.Policy), "a name under policies, or a built-in: "+strings.Join(c.builtIns, ", ")+nearest(k.Policy, known))
+	}
+	if a := k.Affinity; a != nil {
+		c.one(path+".affinity", "header, cookie, client_ip, path, query", a.Header != "", a.Cookie != "", a.ClientIP, a.Path, a.Query != "")
+	}
+	if p := k.Probe; p != nil {
+		c.one(path+".probe", "http, tcp", p.HTTP != nil, p.TCP)
+	}
+	if k.Timeout > 0 && k.Retry.PerTryTimeout > k.Timeout {
+		c.fail(path+".retry.per_try_timeout", k.Retry.PerTryTimeout.String(), "at most the timeout of the cluster, "+k.Timeout.String())
+	}
+}
+
+func (c *checker) routes() {
+	if len(c.Routes) == 0 {
+		c.fail("routes", "none", "at least one")
+	}
+	names, matches := map[string]string{}, map[string]string{}
+	for i := range c.Routes {
+		r, path := &c.Routes[i], item("routes", i)
+		if c.paths[path] {
+			continue
+		}
+		c.route(r, path)
+		key := fmt.Sprintf("%q %q", r.Host, r.Path)
+		for _, h := range slices.Sorted(maps.Keys(r.Headers)) {
+			key += fmt.Sprintf(" %q=%q", strings.ToLower(h), r.Headers[h])
+		}
+		if first, ok := matches[key]; ok {
+			c.fail(path, "the same host, path and headers as "+first, "each combination once")
+			continue
+		}
+		matches[key] = path
+		if r.Name != "" {
+			c.unique(names, r.Name, path, ".name")
+		}
+	}
+	for i := range c.Routes {
+		if r := &c.Routes[i]; r.Name == "" {
+			r.Name = r.Host + r.Path
+			for n := 2; names[r.Name] != ""; n++ {
+				r.Name = fmt.Sprintf("%s%s#%d", r.Host, r.Path, n)
+			}
+			names[r.Name] = item("routes", i)
+		}
+	}
+}
+
+func (c *checker) route(r *Route, path string) {
+	if c.require(r.Cluster, path+".cluster", "the name of a cluster") {
+		if k := c.Clusters[r.Cluster]; k == nil {
+			c.fail(path+".cluster", quote(r.Cluster), "the name of a cluster"+nearest(r.Cluster, slices.Sorted(maps.Keys(c.Clusters))))
+		} else if _, own := c.places[path+".timeout"]; !own {
+			r.Timeout = k.Timeout
+		}
+	}
+	if !strings.HasPrefix(r.Path, r.StripPrefix) {
+		c.fail(path+".strip_prefix", quote(r.StripPrefix), fmt.Sprintf("a prefix of the path %q", r.Path))
+	}
+	lower := map[string]string{}
+	for _, h := range slices.Sorted(maps.Keys(r.Headers)) {
+		at := Child(path+".headers", h)
+		if first, ok := lower[strings.ToLower(h)]; ok {
+			c.fail(at, quote(h), "each field once, in whatever case: it is "+quote(first)+" too")
+		}
+		lower[strings.ToLower(h)] = h
+	}
+}

@@ -1,0 +1,185 @@
+// Package config reads the configuration: one tree, defaulted in one function, validated whole. Every mistake is
+// reported at once, each with its file, line, column and path, what was got and what was wanted. The meaning of every
+// key is in docs/CONFIG.md, which a test compares with the tags here. It is the only home of the YAML parser.
+//
+// Tags say what a key accepts: yaml its name; default what holds without it; min and max its range; zero what 0 means
+// where that lies outside of the range; oneof the words allowed; as the form of a text or the unit of a number; later
+// (on a blank field) the keys that are known but not yet served.
+package config
+
+import (
+	"encoding/json"
+	"net/netip"
+	"time"
+)
+
+// Config is the whole of a configuration. It is not to be written after [Load].
+type Config struct {
+	Admin     Admin               `yaml:"admin"`
+	Listeners []Listener          `yaml:"listeners"`
+	Consul    Consul              `yaml:"consul"`
+	Policies  map[string]*Policy  `yaml:"policies"`
+	Clusters  map[string]*Cluster `yaml:"clusters"`
+	Routes    []Route             `yaml:"routes"`
+	Log       Log                 `yaml:"log"`
+	Zone      string              `yaml:"zone"` // the gateway's own; "" if it has none
+
+	places places
+}
+
+// Admin is where health, metrics and the API are served.
+type Admin struct {
+	Address   string `yaml:"address" default:"127.0.0.1:9180" as:"listen"`
+	TokenFile string `yaml:"token_file" as:"file"` // absolute; "" if there is no token
+}
+
+// Listener accepts traffic.
+type Listener struct {
+	Name    string         `yaml:"name" as:"name"` // the address if the file names none
+	Address string         `yaml:"address" as:"listen"`
+	Trusted []netip.Prefix `yaml:"trusted"` // peers whose Forwarded and X-Forwarded-* fields are believed
+
+	_ struct{} `later:"proxy_protocol tls"`
+}
+
+// Consul says how to reach the agent. What is "" here comes from the CONSUL_* environment.
+type Consul struct {
+	Address    string        `yaml:"address" as:"consul"`
+	Token      string        `yaml:"token"`
+	TokenFile  string        `yaml:"token_file" as:"file"` // absolute
+	Datacenter string        `yaml:"datacenter"`
+	Snapshot   string        `yaml:"snapshot" as:"path"` // absolute; "" keeps none
+	Wait       time.Duration `yaml:"wait" default:"55s" min:"1s" max:"10m"`
+	Hold       time.Duration `yaml:"hold" default:"5s" min:"0s" max:"1h"`
+
+	_ struct{} `later:"fabio_tags"`
+}
+
+// Policy is a Wasm module and its bounds.
+type Policy struct {
+	Name     string          `yaml:"-"`
+	Wasm     string          `yaml:"wasm" as:"file"`     // absolute
+	SHA256   string          `yaml:"sha256" as:"sha256"` // 64 lower-case digits, or "" if it is not pinned
+	Config   json.RawMessage `yaml:"config"`             // JSON; empty if there is none
+	Fallback string          `yaml:"fallback" default:"p2c" as:"built-in"`
+	OnError  string          `yaml:"on_error" default:"fallback" oneof:"fallback reject"`
+	Fuel     Fuel            `yaml:"fuel"`
+	Memory   int64           `yaml:"memory" as:"size" default:"4MiB" min:"64KiB" max:"1GiB"` // bytes
+
+	_ struct{} `later:"shadow"`
+}
+
+// Fuel bounds what one call of a guest may cost. 0 in Endpoints and Feedback stands for the formulas of docs/ABI.md,
+// which grow with the number of endpoints or records.
+type Fuel struct {
+	Init      int64 `yaml:"init" default:"50000000" min:"1000" max:"10000000000"`
+	Endpoints int64 `yaml:"endpoints" default:"0" min:"1000" max:"10000000000" zero:"by size"`
+	Pick      int64 `yaml:"pick" default:"100000" min:"1000" max:"100000000"`
+	Feedback  int64 `yaml:"feedback" default:"0" min:"1000" max:"100000000" zero:"by size"`
+	Tick      int64 `yaml:"tick" default:"2000000" min:"1000" max:"100000000"`
+}
+
+// Cluster is a named set of endpoints and how they are used. Exactly one of Consul and Endpoints is set.
+type Cluster struct {
+	Name           string        `yaml:"-"`
+	Consul         *Service      `yaml:"consul"`
+	Endpoints      []Endpoint    `yaml:"endpoints"`
+	Policy         string        `yaml:"policy" default:"p2c"` // a key of Config.Policies, or a built-in
+	Affinity       *Affinity     `yaml:"affinity"`
+	Probe          *Probe        `yaml:"probe"` // nil: no active probes
+	Outlier        Outlier       `yaml:"outlier"`
+	Heartbeat      *Heartbeat    `yaml:"heartbeat"` // nil: no leases
+	Retry          Retry         `yaml:"retry"`
+	Timeout        time.Duration `yaml:"timeout" default:"30s" min:"1ms" max:"24h" zero:"none"`
+	ConnectTimeout time.Duration `yaml:"connect_timeout" default:"1s" min:"1ms" max:"1m"`
+	Limits         Limits        `yaml:"limits"`
+}
+
+// Service names what Consul is asked for.
+type Service struct {
+	Service    string `yaml:"service"`
+	Filter     string `yaml:"filter"`     // evaluated by the agent
+	Datacenter string `yaml:"datacenter"` // "" is that of Config.Consul
+
+	_ struct{} `later:"failover"`
+}
+
+// Endpoint is one static endpoint.
+type Endpoint struct {
+	Address string            `yaml:"address" as:"address"`
+	Weight  int               `yaml:"weight" default:"1" min:"0" max:"65535"`
+	Zone    string            `yaml:"zone"`
+	Tier    int               `yaml:"tier" default:"0" min:"0" max:"3"`
+	Meta    map[string]string `yaml:"meta"`
+}
+
+// Affinity says what the key hash of a request is made of. Exactly one field is set.
+type Affinity struct {
+	Header   string `yaml:"header" as:"token"`
+	Cookie   string `yaml:"cookie" as:"token"`
+	ClientIP bool   `yaml:"client_ip"`
+	Path     bool   `yaml:"path"`
+	Query    string `yaml:"query"` // the name of a parameter
+}
+
+// Probe sets active checks. Exactly one of HTTP and TCP is set.
+type Probe struct {
+	HTTP     *HTTPProbe    `yaml:"http"`
+	TCP      bool          `yaml:"tcp"`
+	Interval time.Duration `yaml:"interval" default:"1s" min:"50ms" max:"1h"`
+	Timeout  time.Duration `yaml:"timeout" default:"500ms" min:"1ms" max:"1m"`
+	Fall     int           `yaml:"fall" default:"3" min:"1" max:"100"`
+	Rise     int           `yaml:"rise" default:"2" min:"1" max:"100"`
+}
+
+// HTTPProbe is one GET.
+type HTTPProbe struct {
+	Path   string `yaml:"path" default:"/" as:"target"`
+	Host   string `yaml:"host" as:"authority"`        // "" is the endpoint's address
+	Status []int  `yaml:"status" min:"100" max:"599"` // accepted; empty is 200..399
+}
+
+// Outlier sets passive ejection.
+type Outlier struct {
+	Consecutive  int           `yaml:"consecutive" default:"5" min:"1" max:"1000" zero:"never"`
+	BaseEjection time.Duration `yaml:"base_ejection" default:"30s" min:"100ms" max:"5m"`
+	MaxEjected   float64       `yaml:"max_ejected" as:"percent" default:"50%" min:"0%" max:"100%"` // 0..1
+}
+
+// Heartbeat sets leases: an endpoint that has sent beats and stops is suspect after TTL, down after twice that.
+type Heartbeat struct {
+	TTL time.Duration `yaml:"ttl" default:"3s" min:"100ms" max:"1h"`
+}
+
+// Retry bounds further attempts.
+type Retry struct {
+	Attempts      int           `yaml:"attempts" default:"3" min:"1" max:"8"`                  // the first counts as one
+	Budget        float64       `yaml:"budget" as:"percent" default:"20%" min:"0%" max:"100%"` // 0..1, of the requests in flight
+	PerTryTimeout time.Duration `yaml:"per_try_timeout" default:"0s" min:"1ms" max:"24h" zero:"derived"`
+	Conditions    []string      `yaml:"conditions" as:"condition" default:"connect reset timeout 502 503 504"`
+}
+
+// Limits bound what a cluster may hold at a time.
+type Limits struct {
+	Connections  int           `yaml:"connections" default:"1024" min:"1" max:"65535"`             // an endpoint
+	Requests     int           `yaml:"requests" default:"0" min:"1" max:"1000000" zero:"no limit"` // a cluster
+	Queue        int           `yaml:"queue" default:"128" min:"0" max:"65535"`                    // waiting for a connection of one endpoint
+	QueueTimeout time.Duration `yaml:"queue_timeout" default:"100ms" min:"1ms" max:"1m"`
+}
+
+// Route sends requests to a cluster. Of those that match, the most specific host wins, then the longest path.
+type Route struct {
+	Name        string            `yaml:"name" as:"name"`               // host and path if the file names none
+	Host        string            `yaml:"host" as:"host"`               // lower case, without port; "*.x" is any below x; "" is any
+	Path        string            `yaml:"path" default:"/" as:"prefix"` // matched at segment bounds
+	Headers     map[string]string `yaml:"headers" as:"token"`           // all must match, exactly
+	Cluster     string            `yaml:"cluster"`
+	StripPrefix string            `yaml:"strip_prefix" as:"prefix"`                // begins Path
+	Timeout     time.Duration     `yaml:"timeout" min:"1ms" max:"24h" zero:"none"` // the cluster's if the file names none; 0 is none
+}
+
+// Log says what is logged.
+type Log struct {
+	Level  string `yaml:"level" default:"info" oneof:"debug info warn error"`
+	Access string `yaml:"access" default:"off" oneof:"off json"`
+}

@@ -1,0 +1,234 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"math"
+
+	"github.com/goccy/go-yaml"
+	"github.com/goccy/go-yaml/ast"
+	"github.com/goccy/go-yaml/parser"
+	"github.com/goccy/go-yaml/token"
+)
+
+// maxBytes and maxNodes bound a file as it is and with its aliases written out.
+const (
+	maxBytes = 4 << 20
+	maxNodes = 1 << 20
+)
+
+type kind uint8
+
+const (
+	nothing kind = iota
+	scalar
+	list
+	mapping
+)
+
+// node is a YAML value with its place, its aliases and merge keys resolved.
+type node struct {
+	kind   kind
+	at     place
+	text   string // of a scalar, as written but for quotes
+	value  any    // of a scalar, as YAML types it
+	items  []*node
+	fields []field
+	size   int // nodes in it, itself included
+}
+
+type field struct {
+	name  string
+	at    place
+	value *node
+}
+
+func (n *node) field(name string) *field {
+	for i := range n.fields {
+		if n.fields[i].name == name {
+			return &n.fields[i]
+		}
+	}
+	return nil
+}
+
+// describe says what n is in a message.
+func (n *node) describe() string {
+	switch n.kind {
+	case scalar:
+		return quote(n.text)
+	case list:
+		return "a list"
+	case mapping:
+		return "a mapping"
+	}
+	return "nothing"
+}
+
+// reader turns the parser's tree into nodes. It notes mistakes in errs and goes on.
+type reader struct {
+	file    string
+	anchors map[string]*node
+	errs    Errors
+}
+
+// read parses a file of one document. Its result is never nil.
+func (r *reader) read(data []byte) *node {
+	top := &node{at: place{r.file, 1, 1}}
+	if len(data) > maxBytes {
+		r.fail(top.at, "", fmt.Sprintf("%d bytes", len(data)), fmt.Sprintf("at most %d", maxBytes))
+		return top
+	}
+	f, err := parser.ParseBytes(data, 0, parser.AllowDuplicateMapKey())
+	if err != nil {
+		at, message := top.at, err.Error()
+		var syntax yaml.Error
+		if errors.As(err, &syntax) {
+			message = syntax.GetMessage()
+			if t := syntax.GetToken(); t != nil {
+				at = r.place(t)
+			}
+		}
+		r.fail(at, "", "invalid YAML: "+message, "valid YAML")
+		return top
+	}
+	r.anchors = map[string]*node{}
+	seen := false
+	for _, d := range f.Docs {
+		if d.Body == nil || d.Body.Type() == ast.CommentType || d.Body.Type() == ast.DirectiveType {
+			continue
+		}
+		if seen {
+			r.fail(r.place(d.Body.GetToken()), "", "a second document", "one a file")
+			break
+		}
+		seen = true
+		top = r.node(d.Body, "")
+	}
+	return top
+}
+
+func (r *reader) fail(at place, path, got, want string) {
+	r.errs = append(r.errs, &Error{File: r.file, Line: at.line, Column: at.column, Path: path, Got: got, Want: want})
+}
+
+func (r *reader) place(t *token.Token) place {
+	if t == nil || t.Position == nil {
+		return place{r.file, 1, 1}
+	}
+	return place{r.file, t.Position.Line, t.Position.Column}
+}
+
+func (r *reader) node(in ast.Node, path string) *node {
+	if in == nil {
+		return &node{at: place{r.file, 1, 1}, size: 1}
+	}
+	n := &node{at: r.place(in.GetToken()), size: 1}
+	switch in := in.(type) {
+	case *ast.NullNode:
+	case *ast.StringNode:
+		n.kind, n.text, n.value = scalar, in.Value, in.Value
+	case *ast.LiteralNode:
+		n.kind, n.text, n.value = scalar, in.Value.Value, in.Value.Value
+	case *ast.IntegerNode:
+		n.kind, n.text, n.value = scalar, in.Token.Value, in.Value
+	case *ast.FloatNode:
+		n.kind, n.text, n.value = scalar, in.Token.Value, in.Value
+	case *ast.BoolNode:
+		n.kind, n.text, n.value = scalar, in.Token.Value, in.Value
+	case *ast.InfinityNode:
+		n.kind, n.text, n.value = scalar, in.Token.Value, in.Value
+	case *ast.NanNode:
+		n.kind, n.text, n.value = scalar, in.Token.Value, math.NaN()
+	case *ast.SequenceNode:
+		n.kind = list
+		for i, v := range in.Values {
+			n.add(r.node(v, item(path, i)))
+		}
+	case *ast.MappingNode:
+		n.kind = mapping
+		if len(in.Values) > 0 && !in.IsFlowStyle {
+			n.at = r.place(in.Values[0].Key.GetToken())
+		}
+		r.fields(n, in.Values, path)
+	case *ast.MappingValueNode:
+		n.kind = mapping
+		n.at = r.place(in.Key.GetToken())
+		r.fields(n, []*ast.MappingValueNode{in}, path)
+	case *ast.AnchorNode:
+		n = r.node(in.Value, path)
+		r.anchors[in.Name.GetToken().Value] = n
+	case *ast.AliasNode:
+		name := in.Value.GetToken().Value
+		if known := r.anchors[name]; known != nil {
+			return known
+		}
+		r.fail(n.at, path, quote("*"+name), "the name of an anchor further up")
+	default:
+		r.fail(n.at, path, fmt.Sprintf("a %s", in.Type()), "a value without tags and directives")
+	}
+	if n.size > maxNodes {
+		r.fail(n.at, path, "aliases that expand to more than a million values", "fewer")
+		*n = node{at: n.at, size: 1}
+	}
+	return n
+}
+
+func (n *node) add(child *node) {
+	n.items = append(n.items, child)
+	n.size = min(n.size+child.size, 2*maxNodes)
+}
+
+// fields reads a mapping. Its own keys win over those it merges, and of two merged mappings the first.
+func (r *reader) fields(n *node, pairs []*ast.MappingValueNode, path string) {
+	var merged []field
+	seen := make(map[string]place, len(pairs))
+	for _, p := range pairs {
+		at := r.place(p.Key.GetToken())
+		if p.Key.IsMergeKey() {
+			merged = append(merged, r.merge(p.Value, path)...)
+			continue
+		}
+		name, ok := p.Key.(ast.ScalarNode)
+		if !ok {
+			r.fail(at, path, fmt.Sprintf("a %s as a key", p.Key.Type()), "a plain word")
+			continue
+		}
+		key := name.GetToken().Value
+		value := r.node(p.Value, Child(path, key))
+		if first, ok := seen[key]; ok {
+			r.fail(at, Child(path, key), fmt.Sprintf("the key again (first on line %d)", first.line), "it once")
+			continue
+		}
+		seen[key] = at
+		n.fields = append(n.fields, field{key, at, value})
+		n.size = min(n.size+value.size, 2*maxNodes)
+	}
+	for _, f := range merged {
+		if _, ok := seen[f.name]; !ok {
+			seen[f.name] = f.at
+			n.fields = append(n.fields, f)
+			n.size = min(n.size+f.value.size, 2*maxNodes)
+		}
+	}
+}
+
+// merge returns the fields that a merge key brings.
+func (r *reader) merge(in ast.Node, path string) []field {
+	from := r.node(in, Child(path, "<<"))
+	switch from.kind {
+	case mapping:
+		return from.fields
+	case list:
+		var all []field
+		for _, i := range from.items {
+			if i.kind != mapping {
+				r.fail(i.at, Child(path, "<<"), i.describe(), "a mapping")
+			}
+			all = append(all, i.fields...)
+		}
+		return all
+	}
+	r.fail(from.at, Child(path, "<<"), from.describe(), "an alias of a mapping, or a list of them")
+	return nil
+}

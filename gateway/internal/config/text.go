@@ -1,0 +1,123 @@
+package config
+
+import (
+	"net"
+	"net/netip"
+	"net/url"
+	"strconv"
+	"strings"
+)
+
+// texts holds the forms that a text can have, by the tag as, and how they are called in messages.
+var texts = map[string]struct {
+	ok   func(string) bool
+	want string
+}{
+	"address":   {func(s string) bool { return isAddress(s, false) }, "host:port, ports 1..65535"},
+	"listen":    {func(s string) bool { return isAddress(s, true) }, "host:port or :port, ports 0..65535"},
+	"authority": {isAuthority, "a host or host:port"},
+	"condition": {isCondition, "connect, reset, timeout, malformed or a status 400..599"},
+	"consul":    {isAgent, "http://host:port, https://host:port, unix:///path or host:port"},
+	"file":      {nil, "the name of a readable file"},
+	"host":      {isHostPattern, "a host name without port, or *. and a host name"},
+	"name":      {isName, "1..64 letters, digits and -_.:/*[]"},
+	"path":      {nil, "the name of a file"},
+	"prefix":    {func(s string) bool { return isTarget(s) && !strings.ContainsAny(s, "?#") }, "a path that begins with /, without ? and #"},
+	"sha256":    {nil, "64 hexadecimal digits"},
+	"target":    {func(s string) bool { return isTarget(s) && !strings.Contains(s, "#") }, "a path that begins with /, with a query or without"},
+	"token":     {isToken, "a name as header fields have it: letters, digits and !#$%&'*+-.^_`|~"},
+}
+
+func allBytes(s string, ok func(c byte) bool) bool {
+	for i := range len(s) {
+		if !ok(s[i]) {
+			return false
+		}
+	}
+	return s != ""
+}
+
+func alphanumeric(c byte) bool {
+	return '0' <= c && c <= '9' || 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z'
+}
+
+func isName(s string) bool {
+	return len(s) <= 64 && allBytes(s, func(c byte) bool { return alphanumeric(c) || strings.IndexByte("-_.:/*[]", c) >= 0 })
+}
+
+// isToken follows RFC 9110, section 5.6.2.
+func isToken(s string) bool {
+	return allBytes(s, func(c byte) bool { return alphanumeric(c) || strings.IndexByte("!#$%&'*+-.^_`|~", c) >= 0 })
+}
+
+// isTarget accepts what can stand in a request line as it is.
+func isTarget(s string) bool {
+	return strings.HasPrefix(s, "/") && allBytes(s, func(c byte) bool { return '!' <= c && c <= '~' })
+}
+
+// isHost accepts a name or an IP address, the latter without brackets.
+func isHost(s string) bool {
+	if ip, err := netip.ParseAddr(s); err == nil {
+		return ip.Zone() == ""
+	}
+	return len(s) <= 253 && !strings.Contains(s, "..") &&
+		allBytes(s, func(c byte) bool { return alphanumeric(c) || c == '-' || c == '.' || c == '_' })
+}
+
+// isBareHost accepts a host as it stands in an authority: an IPv6 address has brackets.
+func isBareHost(s string) bool {
+	if strings.Contains(s, ":") {
+		return strings.HasPrefix(s, "[") && strings.HasSuffix(s, "]") && isHost(s[1:len(s)-1])
+	}
+	return isHost(s)
+}
+
+func isHostPattern(s string) bool {
+	below, wild := strings.CutPrefix(s, "*.")
+	return isBareHost(below) && !(wild && strings.Contains(below, ":"))
+}
+
+func isPort(s string, least int) bool {
+	n, err := strconv.Atoi(s)
+	return err == nil && least <= n && n <= 65535 && s[0] != '+' && s[0] != '-'
+}
+
+// isAddress accepts host:port. To listen on, the host may be missing and the port 0, which takes a free one.
+func isAddress(s string, listen bool) bool {
+	host, port, err := net.SplitHostPort(s)
+	if err != nil {
+		return false
+	}
+	if listen {
+		return isPort(port, 0) && (host == "" || isHost(host))
+	}
+	return isPort(port, 1) && isHost(host)
+}
+
+func isAuthority(s string) bool { return isBareHost(s) || isAddress(s, false) }
+
+func isAgent(s string) bool {
+	if isAddress(s, false) {
+		return true
+	}
+	u, err := url.Parse(s)
+	if err != nil || u.User != nil || u.RawQuery != "" || u.Fragment != "" {
+		return false
+	}
+	switch u.Scheme {
+	case "http", "https":
+		return isAuthority(u.Host)
+	case "unix":
+		return u.Host == "" && len(u.Path) > 1
+	}
+	return false
+}
+
+func isCondition(s string) bool {
+	switch s {
+	case "connect", "reset", "timeout", "malformed":
+		return true
+	}
+	n, err := strconv.Atoi(s)
+	return err == nil && len(s) == 3 && 400 <= n && n <= 599
+}
