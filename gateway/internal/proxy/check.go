@@ -187,10 +187,25 @@ func (x *exchange) checkTarget(uri []byte) problemID {
 		}
 	}
 	x.path, x.query, _ = bytes.Cut(x.target, questionMark)
-	if climbs(x.path) {
+	if climbs(x.path) || !wellEscaped(x.path) {
 		return badTarget
 	}
 	return noProblem
+}
+
+// wellEscaped reports whether every % is followed by two hexadecimal digits (RFC 3986, section 2.1). Parsers do not agree
+// on what anything else means.
+func wellEscaped(p []byte) bool {
+	for {
+		i := bytes.IndexByte(p, '%')
+		if i < 0 {
+			return true
+		}
+		if len(p) < i+3 || !isHex[p[i+1]] || !isHex[p[i+2]] {
+			return false
+		}
+		p = p[i+3:]
+	}
 }
 
 var (
@@ -269,6 +284,7 @@ func isAlias(name []byte) bool {
 
 var (
 	isToken = byteSet("!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ")
+	isHex   = byteSet("0123456789abcdefABCDEF")
 	isHost  = byteSet("-._~:[]!$&'()*+;=%0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ")
 )
 

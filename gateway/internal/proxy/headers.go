@@ -243,9 +243,6 @@ func cleanResponse(h *fasthttp.ResponseHeader, via []byte) {
 	}
 	h.SetProtocol(ourVersion) // ours, whatever the endpoint's was
 	h.AddBytesKV(viaName, via)
-	if len(h.PeekCanonical(dateName)) == 0 {
-		h.SetCanonical(dateName, httpDate())
-	}
 }
 
 var (

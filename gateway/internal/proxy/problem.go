@@ -136,7 +136,6 @@ func answer(resp *fasthttp.Response, id problemID, status int) {
 	case id == methodNotAllowed:
 		h.SetCanonical(allow, allowed)
 	}
-	h.SetCanonical(dateName, httpDate())
 	resp.SetBodyRaw(body)
 }
 
@@ -147,5 +146,4 @@ var (
 	oneSecond    = []byte("1")
 	allow        = []byte("Allow")
 	allowed      = []byte("GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS")
-	dateName     = []byte("Date")
 )

@@ -18,8 +18,9 @@ var (
 	errSwitching  = errors.New("101 to a request that asked for no upgrade")
 	errInterim    = fmt.Errorf("over %d interim responses", maxInterim)
 	errStatusLine = errors.New("a status below 100")
-	chunkedBytes  = []byte("chunked")
-	clField       = []byte("content-length")
+	headEnd       = []byte("\r\n\r\n")
+	lengthField   = []byte("content-length:")
+	dateField     = []byte("date:")
 )
 
 // ReadHead reads the head of the final response into h and prepares the connection for its body. Interim responses are
@@ -30,6 +31,12 @@ func (c *Conn) ReadHead(h *fasthttp.ResponseHeader, head bool) error {
 		first, _ := c.br.Peek(1)
 		if len(first) > 0 {
 			first, _ = c.br.Peek(c.br.Buffered())
+		}
+		if end := bytes.Index(first, headEnd); end >= 0 && !hasField(first[:end], dateField) {
+			// RFC 9110, section 6.6.1, wants a Date added where there is none. fasthttp writes one, over any that came,
+			// unless its server has told the header otherwise; Reset takes that back, and nothing else can.
+			h.Reset()
+			h.SetNoDefaultContentType(true)
 		}
 		if err := h.Read(c.br); err != nil {
 			return c.headError(err)
@@ -72,7 +79,7 @@ func (c *Conn) frame(h *fasthttp.ResponseHeader, head bool, seen []byte) {
 	case n == -1:
 		c.framing = chunked
 		// A response with both framings is suspect: its chunks are read, but the connection is not used again.
-		if end := bytes.Index(seen, []byte("\r\n\r\n")); end < 0 || hasField(seen[:end], clField) {
+		if end := bytes.Index(seen, headEnd); end < 0 || hasField(seen[:end], lengthField) {
 			c.keepAlive = false
 		}
 	default:
@@ -80,11 +87,11 @@ func (c *Conn) frame(h *fasthttp.ResponseHeader, head bool, seen []byte) {
 	}
 }
 
-// hasField reports whether a line of a head begins with a lower-case name, in any case.
+// hasField reports whether a line of a head begins with a name and its colon, in any case.
 func hasField(head, name []byte) bool {
 	for len(head) > 0 {
 		line, rest, _ := bytes.Cut(head, []byte{'\n'})
-		if len(line) > len(name) && bytes.EqualFold(line[:len(name)], name) {
+		if len(line) >= len(name) && bytes.EqualFold(line[:len(name)], name) {
 			return true
 		}
 		head = rest
