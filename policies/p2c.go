@@ -1,0 +1,59 @@
+package policies
+
+// P2C draws two endpoints of the first usable tier by weight and takes the less loaded: the power of two choices
+// (Mitzenmacher 2001; weights as in Finagle's and Linkerd's balancers). Load is (requests in flight + 1) / weight. It
+// shares nothing but the endpoints' own counters, which is why it is the default.
+//
+// Both draws go by weight. Drawn evenly, a minority of strong endpoints could never get more than 1-(1-f)^2 of the
+// traffic, f being their share in number, and the others would drown.
+type P2C struct{}
+
+// Build implements [Policy].
+func (P2C) Build(t *Table) (Picker, error) {
+	p := new(p2c)
+	for tier, members := range byTier(t) {
+		if len(members) > 0 {
+			p.tiers[tier] = newAlias(t, members)
+		}
+	}
+	return p, nil
+}
+
+// maxDraws bounds the draws that miss before a draw scans. Half of the weight being away, one in 256 scans.
+const maxDraws = 8
+
+type p2c struct{ tiers [numTiers]alias }
+
+// Pick implements [Picker] in O(1) while most of the tier's weight is there, O(candidates) at worst.
+func (p *p2c) Pick(r *Request, v *View) int {
+	candidates := v.Candidates(r)
+	switch len(candidates) {
+	case 0:
+		return None
+	case 1:
+		return int(candidates[0])
+	}
+	members := p.tiers[tierOf(v.Table.Endpoints[candidates[0]])]
+	g := splitmix(r.Rand)
+	a := draw(r, v, members, candidates, None, &g)
+	b := draw(r, v, members, candidates, a, &g)
+	if b == None || !lighter(v.Table.Endpoints[b], v.Table.Endpoints[a]) {
+		return a
+	}
+	return b
+}
+
+// draw returns a member that is usable, untried and not endpoint not, or None.
+func draw(r *Request, v *View, members alias, candidates []uint32, not int, g *splitmix) int {
+	for range maxDraws {
+		if i := members.at(g.next()); int(i) != not && v.Usable(int(i)) && !r.HasTried(i) {
+			return int(i)
+		}
+	}
+	return scanWeighted(r, v, candidates, not, g)
+}
+
+// lighter reports whether a has less load for its weight than b.
+func lighter(a, b *Endpoint) bool {
+	return (uint64(a.Inflight())+1)*uint64(b.Weight) < (uint64(b.Inflight())+1)*uint64(a.Weight)
+}
