@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net"
@@ -76,6 +77,16 @@ type gateway struct {
 // start runs a gateway before the endpoints until the test ends.
 func start(tb testing.TB, o options, endpoints ...*gatewaytest.Endpoint) *gateway {
 	tb.Helper()
+	var addresses []string
+	for _, e := range endpoints {
+		addresses = append(addresses, e.Address())
+	}
+	return startAt(tb, o, addresses...)
+}
+
+// startAt is start with whatever listens at these addresses.
+func startAt(tb testing.TB, o options, addresses ...string) *gateway {
+	tb.Helper()
 	if o.policy == nil {
 		o.policy = inOrder{}
 	}
@@ -94,8 +105,8 @@ func start(tb testing.TB, o options, endpoints ...*gatewaytest.Endpoint) *gatewa
 		tb.Fatal(err)
 	}
 	var instances []discovery.Instance
-	for i, e := range endpoints {
-		instances = append(instances, discovery.Instance{ID: fmt.Sprint(i), Address: e.Address(), Weight: 1, Status: discovery.Passing})
+	for i, address := range addresses {
+		instances = append(instances, discovery.Instance{ID: fmt.Sprint(i), Address: address, Weight: 1, Status: discovery.Passing})
 	}
 	c.Apply(discovery.State{Instances: instances, Origin: discovery.OriginStatic, At: time.Now()})
 	if o.config.Routes == nil {
@@ -121,7 +132,7 @@ func start(tb testing.TB, o options, endpoints ...*gatewaytest.Endpoint) *gatewa
 		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 		defer cancel()
 		g.closeIdle()
-		if err := g.Shutdown(ctx); err != nil {
+		if err := g.Shutdown(ctx); err != nil && !errors.Is(err, context.DeadlineExceeded) {
 			tb.Errorf("shutdown: %v", err)
 		}
 		if err := <-served; err != nil {
