@@ -1,0 +1,255 @@
+package fuel
+
+// body is a function in reading: what of it is copied, and where a charge comes between.
+type body struct {
+	locals  span // groups of locals, without their count
+	groups  int
+	code    span // instructions, the last end included
+	charges []charge
+	scratch int // index of an i32 local that is added, or -1
+}
+
+// charge stands before code[at].
+type charge struct {
+	at     int
+	fixed  int64 // fuel; 0 if it depends on an operand
+	factor int64 // fuel a unit of the i32 operand on top of the stack; 0: operand >> BulkShift
+}
+
+// block is an open block. Instructions in it are paid for at the charge with index paid.
+type block struct {
+	kind operands
+	paid int
+}
+
+func (p *parser) codeSection() {
+	if n := p.left(); n > MaxCode && !p.limits.Large {
+		p.refuse(p.at, "code of %d bytes, want at most %d", n, MaxCode)
+	}
+	own := len(p.funcs) - len(p.imports)
+	at := p.at
+	n := p.count("bodies", 3, MaxFuncs)
+	if n != own {
+		p.malformed(at, "%d functions declared, %d bodies", own, n)
+	}
+	blocks := make([]block, 0, 16)
+	for i := range n {
+		at := p.at
+		size := p.count("bytes of body", 1, p.left())
+		if size > MaxBody && !p.limits.Large {
+			p.refuse(at, "body of %d bytes, want at most %d", size, MaxBody)
+		}
+		outer := p.end
+		p.end = p.at + size
+		p.bodies = append(p.bodies, p.body(p.types[p.funcs[len(p.imports)+i]], blocks))
+		if p.at != p.end {
+			p.malformed(p.at, "%d bytes after the end of the body", p.left())
+		}
+		p.end = outer
+	}
+}
+
+func (p *parser) body(t FuncType, blocks []block) body {
+	f := body{scratch: -1}
+	locals := len(t.Params)
+	start := p.at
+	f.groups = p.count("groups of locals", 2, p.left())
+	begin := p.at
+	for range f.groups {
+		at := p.at
+		n := p.u32()
+		p.valType()
+		if uint64(locals)+uint64(n) > MaxLocals {
+			p.refuse(at, "more than %d locals and parameters", MaxLocals)
+		}
+		locals += int(n)
+	}
+	f.locals = span(p.b[begin:p.at])
+	f.charges = append(f.charges, charge{fixed: EntryCharge + int64(locals)})
+
+	w := walk{parser: p, f: &f, locals: locals, blocks: append(blocks[:0], block{kind: opBlock}), opened: 1, begin: p.at}
+	for len(w.blocks) > 0 {
+		w.instruction()
+	}
+	f.code = span(p.b[w.begin:p.at])
+	if w.bulk {
+		f.scratch = locals
+		locals++
+	}
+	if p.work += (w.opened + len(f.charges)) * max(locals, 1); p.work > MaxCompileWork {
+		p.refuse(start, "blocks x locals come to more than %d so far: it would take too long to compile", MaxCompileWork)
+	}
+	return f
+}
+
+// walk is one pass over the instructions of a body.
+type walk struct {
+	*parser
+	f      *body
+	locals int
+	blocks []block
+	opened int // blocks so far, the body and the targets of br_table included
+	bulk   bool
+	begin  int
+}
+
+func (w *walk) push(kind operands, paid int) {
+	if len(w.blocks) > MaxNesting {
+		w.refuse(w.at, "blocks are nested more than %d deep", MaxNesting)
+	}
+	w.blocks = append(w.blocks, block{kind, paid})
+	w.opened++
+}
+
+// operandCharge notes that the instruction at has a cost by its i32 operand on top of the stack.
+func (w *walk) operandCharge(at int, factor int64) {
+	w.bulk = true
+	w.f.charges = append(w.f.charges, charge{at: at - w.begin, factor: factor})
+}
+
+func (w *walk) instruction() {
+	at := w.at
+	top := &w.blocks[len(w.blocks)-1]
+	paid := top.paid
+	w.f.charges[paid].fixed++
+	c := w.byte()
+	switch opcodes[c] {
+	case none:
+	case opBlock, opIf:
+		w.blockType()
+		w.push(opcodes[c], paid)
+	case opLoop:
+		w.blockType()
+		w.f.charges = append(w.f.charges, charge{at: w.at - w.begin, fixed: 1})
+		w.push(opLoop, len(w.f.charges)-1)
+	case opElse:
+		if top.kind != opIf {
+			w.malformed(at, "else without if")
+		}
+		top.kind = opElse
+	case opEnd:
+		w.blocks = w.blocks[:len(w.blocks)-1]
+	case label:
+		w.index("label", len(w.blocks))
+	case labels:
+		n := w.count("labels", 1, w.left())
+		for range n + 1 {
+			w.index("label", len(w.blocks))
+		}
+		w.opened += n
+	case funcIndex, refFunc:
+		w.index("function", len(w.funcs))
+	case callIndirect:
+		w.index("type", len(w.types))
+		w.index("table", len(w.tables))
+	case selectTyped:
+		if at, n := w.at, w.u32(); n != 1 {
+			w.malformed(at, "select of %d types, want 1", n)
+		}
+		w.valType()
+	case localIndex:
+		w.index("local", w.locals)
+	case globalIndex:
+		w.index("global", w.globals)
+	case tableIndex:
+		w.index("table", len(w.tables))
+	case memArg:
+		w.memory(at)
+		if at, align := w.at, w.u32(); align > 3 {
+			w.malformed(at, "alignment 2^%d, want at most 2^3", align)
+		}
+		w.u32()
+	case memZero:
+		w.memory(at)
+		w.zero("memory index")
+	case memGrow:
+		w.memory(at)
+		w.zero("memory index")
+		w.operandCharge(at, PageCharge)
+	case varI32:
+		w.signed(32)
+	case varI64:
+		w.signed(64)
+	case fixed4:
+		w.skip(4)
+	case fixed8:
+		w.skip(8)
+	case refNull:
+		w.refType()
+	case prefixFC:
+		w.prefixed(at)
+	default:
+		w.refuse(at, "opcode 0x%02x is not one of WebAssembly 2.0 without vectors", c)
+	}
+}
+
+func (w *walk) blockType() {
+	at := w.at
+	switch c := w.b[min(at, w.end-1)]; {
+	case at >= w.end:
+		w.byte()
+	case c == emptyBlock:
+		w.at++
+	case c&0xc0 == 0x40: // one byte, negative: a type
+		w.valType()
+	default:
+		if t := w.signed(33); t < 0 || t >= int64(len(w.types)) {
+			w.malformed(at, "block type %d, want less than %d", t, len(w.types))
+		}
+	}
+}
+
+func (w *walk) memory(at int) {
+	if w.memories == 0 {
+		w.malformed(at, "an instruction for memory, want a memory")
+	}
+}
+
+func (w *walk) data() {
+	if w.datacount < 0 {
+		w.malformed(w.at, "data segment used, want a data count section")
+	}
+	w.index("data segment", w.datacount)
+}
+
+func (w *walk) prefixed(at int) {
+	switch op := w.u32(); op {
+	case 0, 1, 2, 3, 4, 5, 6, 7: // saturating conversions
+	case memoryInit:
+		w.memory(at)
+		w.data()
+		w.zero("memory index")
+		w.operandCharge(at, 0)
+	case dataDrop:
+		w.data()
+	case memoryCopy:
+		w.memory(at)
+		w.zero("memory index")
+		w.zero("memory index")
+		w.operandCharge(at, 0)
+	case memoryFill:
+		w.memory(at)
+		w.zero("memory index")
+		w.operandCharge(at, 0)
+	case tableInit:
+		w.index("element segment", w.elements)
+		w.index("table", len(w.tables))
+		w.operandCharge(at, 0)
+	case elemDrop:
+		w.index("element segment", w.elements)
+	case tableCopy:
+		w.index("table", len(w.tables))
+		w.index("table", len(w.tables))
+		w.operandCharge(at, 0)
+	case tableGrow:
+		w.index("table", len(w.tables))
+		w.operandCharge(at, TableSlotCharge)
+	case tableSize:
+		w.index("table", len(w.tables))
+	case tableFill:
+		w.index("table", len(w.tables))
+		w.operandCharge(at, 0)
+	default:
+		w.refuse(at, "opcode 0xfc %d is not one of WebAssembly 2.0", op)
+	}
+}

@@ -1,0 +1,130 @@
+// Package fuel vets WebAssembly modules and rewrites them so that they count what they do and stop when it is too much.
+//
+// A guest that runs compiled code cannot be interrupted from outside, so the bound has to be in its own code: [Meter]
+// adds one mutable i64 global, exported as [Global], and charges it at each function entry, at each loop header, and
+// before each instruction whose cost depends on an operand. Below zero the guest traps. The host sets the global
+// before a call and reads it after.
+//
+// The package is a security boundary. It reads the module with a parser of its own, which checks every count against
+// the bytes that are left before it allocates, every index against what the module itself declares (so that no code
+// reaches what is added here), and refuses whatever it does not know. It depends on the standard library alone.
+package fuel
+
+import "fmt"
+
+// Global is the name of the export under which the fuel is reached. Names that begin with Reserved are refused.
+const (
+	Global   = Reserved + "fuel"
+	Reserved = "__lb_"
+)
+
+// Bounds of what is accepted. Those without a source in a comment keep the size of a compiled module proportional to
+// the size of its file.
+const (
+	MaxModule      = 8 << 20   // bytes
+	MaxCode        = 1 << 20   // bytes of the code section, unless Limits.Large
+	MaxBody        = 64 << 10  // bytes of one function, unless Limits.Large
+	MaxNesting     = 512       // blocks within blocks
+	MaxLocals      = 256       // of one function, parameters included
+	MaxFuncs       = 20_000    // imported and own
+	MaxTypes       = 20_000    //
+	MaxGlobals     = 20_000    //
+	MaxExports     = 20_000    //
+	MaxTables      = 64        //
+	MaxTableSize   = 64 << 10  // entries: the sum of the tables' minima, and the maximum of each
+	MaxElements    = 256 << 10 // entries of all element segments
+	MaxSegments    = 64 << 10  // element or data segments
+	MaxData        = 4 << 20   // bytes of all data segments
+	MaxCompileWork = 2 << 20   // sum over functions of blocks x locals: wazero's compiler takes time in proportion
+)
+
+// Charges, in units of fuel. An instruction costs 1.
+const (
+	EntryCharge     = 64   // of a call, on top of its locals: bounds recursion long before the host's stack does
+	PageCharge      = 4096 // of a page of memory.grow
+	TableSlotCharge = 16   // of an entry of table.grow
+	BulkShift       = 4    // bulk instructions cost len >> BulkShift
+)
+
+// Limits are what a module may have. They differ from guest to guest; what does not is a constant above.
+type Limits struct {
+	MemoryPages uint32 // most pages (64 KiB) of memory; the module's own maximum is lowered to it
+	Start       int64  // fuel that the instance begins with: a start section runs on it
+	Large       bool   // lift MaxCode and MaxBody to MaxModule, as guests with a language runtime need
+}
+
+// Metered is a module that counts its fuel, and what it says of itself. Its slices must not be changed.
+type Metered struct {
+	Bytes       []byte
+	Imports     []Import // functions all
+	Exports     []Export
+	MemoryPages uint32 // at start; 0 also if it has no memory
+	Functions   int    // imported and own
+	names       map[uint32]string
+}
+
+// Kind is what an export is.
+type Kind byte
+
+// Kinds of exports.
+const (
+	Func Kind = iota
+	Table
+	Memory
+	GlobalVar
+)
+
+// String returns "function", "table", "memory" or "global".
+func (k Kind) String() string {
+	if k > GlobalVar {
+		return fmt.Sprintf("Kind(%d)", byte(k))
+	}
+	return [...]string{"function", "table", "memory", "global"}[k]
+}
+
+// Import is a function that the module wants of its host.
+type Import struct {
+	Module, Name string
+	Type         FuncType
+}
+
+// Export is something that the module gives its host. Type is that of a function.
+type Export struct {
+	Name  string
+	Kind  Kind
+	Index uint32
+	Type  FuncType
+}
+
+// FunctionName returns the name that the module's name section gives function i, or "".
+func (m *Metered) FunctionName(i uint32) string { return m.names[i] }
+
+// Error says why a module is not accepted.
+type Error struct {
+	Offset  int  // of the byte in the module at which it was found
+	Refused bool // well-formed, as far as it was read, but not allowed; otherwise malformed
+	Reason  string
+}
+
+func (e *Error) Error() string { return fmt.Sprintf("byte %d: %s", e.Offset, e.Reason) }
+
+// Meter vets module and returns it with fuel counting. Its errors are of type *[Error]. It does not check the types of
+// operands: the compiler does that, and what is added here neither repairs nor breaks them.
+func Meter(module []byte, l Limits) (m *Metered, err error) {
+	if len(module) > MaxModule {
+		return nil, &Error{Offset: MaxModule, Refused: true, Reason: fmt.Sprintf("the module has %d bytes, want at most %d", len(module), MaxModule)}
+	}
+	p := &parser{reader: reader{b: module, end: len(module)}, limits: l, datacount: -1}
+	defer func() {
+		// The reader reports by panic, so that each of its hundred callers is one line.
+		if r := recover(); r != nil {
+			e, ok := r.(*Error)
+			if !ok {
+				panic(r)
+			}
+			m, err = nil, e
+		}
+	}()
+	p.module()
+	return p.emit(), nil
+}
