@@ -80,6 +80,9 @@ func (c *checker) one(path string, keys string, set ...bool) {
 }
 
 func (c *checker) admin() {
+	if _, err := c.Admin.Token(); err != nil {
+		c.fail("admin.token_file", err.Error(), "a file with a token")
+	}
 	host, _, _ := net.SplitHostPort(c.Admin.Address)
 	if ip, err := netip.ParseAddr(host); host == "localhost" || err == nil && ip.IsLoopback() {
 		return
@@ -155,12 +158,17 @@ func (c *checker) cluster(k *Cluster, path string) {
 	if k.Consul != nil {
 		c.require(k.Consul.Service, path+".consul.service", "the name of a service")
 	}
-	addresses := map[string]string{}
-	for i, e := range k.Endpoints {
-		at := item(path+".endpoints", i)
-		if !c.paths[at] && c.require(e.Address, at+".address", texts["address"].want) {
-			c.unique(addresses, e.Address, at, ".address")
+	names := map[string]string{}
+	for i := range k.Endpoints {
+		e, at := &k.Endpoints[i], item(path+".endpoints", i)
+		if c.paths[at] || !c.require(e.Address, at+".address", texts["address"].want) {
+			continue
 		}
+		from := ".name"
+		if e.Name == "" {
+			e.Name, from = e.Address, ".address"
+		}
+		c.unique(names, e.Name, at, from)
 	}
 	if c.Policies[k.Policy] == nil && !slices.Contains(c.builtIns, k.Policy) {
 		known := slices.Concat(slices.Sorted(maps.Keys(c.Policies)), c.builtIns)

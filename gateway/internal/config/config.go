@@ -3,12 +3,13 @@
 // key is in docs/CONFIG.md, which a test compares with the tags here. It is the only home of the YAML parser.
 //
 // Tags say what a key accepts: yaml its name; default what holds without it; min and max its range; zero what 0 means
-// where that lies outside of the range; oneof the words allowed; as the form of a text or the unit of a number; later
-// (on a blank field) the keys that are known but not yet served.
+// where that lies outside of the range; oneof the words allowed; as the form of a text or the unit of a number; key the
+// form of the keys of a mapping; later (on a blank field) the keys that are known but not yet served.
 package config
 
 import (
 	"encoding/json"
+	"log/slog"
 	"net/netip"
 	"time"
 )
@@ -106,6 +107,7 @@ type Service struct {
 
 // Endpoint is one static endpoint.
 type Endpoint struct {
+	Name    string            `yaml:"name" as:"name"` // its identity across reloads; the address if the file names none
 	Address string            `yaml:"address" as:"address"`
 	Weight  int               `yaml:"weight" default:"1" min:"0" max:"65535"`
 	Zone    string            `yaml:"zone"`
@@ -155,7 +157,7 @@ type Heartbeat struct {
 type Retry struct {
 	Attempts      int           `yaml:"attempts" default:"3" min:"1" max:"8"`                  // the first counts as one
 	Budget        float64       `yaml:"budget" as:"percent" default:"20%" min:"0%" max:"100%"` // 0..1, of the requests in flight
-	PerTryTimeout time.Duration `yaml:"per_try_timeout" default:"0s" min:"1ms" max:"24h" zero:"derived"`
+	PerTryTimeout time.Duration `yaml:"per_try_timeout" default:"0s" min:"1ms" max:"24h" zero:"that of the route"`
 	Conditions    []string      `yaml:"conditions" as:"condition" default:"connect reset timeout 502 503 504"`
 }
 
@@ -172,7 +174,7 @@ type Route struct {
 	Name        string            `yaml:"name" as:"name"`               // host and path if the file names none
 	Host        string            `yaml:"host" as:"host"`               // lower case, without port; "*.x" is any below x; "" is any
 	Path        string            `yaml:"path" default:"/" as:"prefix"` // matched at segment bounds
-	Headers     map[string]string `yaml:"headers" as:"token"`           // all must match, exactly
+	Headers     map[string]string `yaml:"headers" key:"token"`          // all must match, exactly
 	Cluster     string            `yaml:"cluster"`
 	StripPrefix string            `yaml:"strip_prefix" as:"prefix"`                // begins Path
 	Timeout     time.Duration     `yaml:"timeout" min:"1ms" max:"24h" zero:"none"` // the cluster's if the file names none; 0 is none
@@ -180,6 +182,7 @@ type Route struct {
 
 // Log says what is logged.
 type Log struct {
-	Level  string `yaml:"level" default:"info" oneof:"debug info warn error"`
-	Access string `yaml:"access" default:"off" oneof:"off json"`
+	Level slog.Level `yaml:"level" default:"info" oneof:"debug info warn error"`
+
+	_ struct{} `later:"access"`
 }

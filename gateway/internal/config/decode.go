@@ -107,6 +107,7 @@ func (d *decoder) dictionary(n *node, path string, v reflect.Value, tag reflect.
 	}
 	v.Set(reflect.MakeMap(v.Type()))
 	names := reflect.New(reflect.TypeFor[string]()).Elem()
+	key := reflect.StructTag(fmt.Sprintf("as:%q", tag.Get("key")))
 	for _, f := range n.fields {
 		at := Child(path, f.name)
 		d.note(f, at)
@@ -121,7 +122,7 @@ func (d *decoder) dictionary(n *node, path string, v reflect.Value, tag reflect.
 			applyDefaults(element.Elem())
 			d.value(f.value, at, element.Elem(), "")
 		} else {
-			if want := d.form.parse(f.name, names, tag); want != "" {
+			if want := d.form.parse(f.name, names, key); want != "" {
 				d.fail(f.at, at, "the key "+quote(f.name), want)
 			}
 			d.value(f.value, at, element, "")

@@ -2,7 +2,9 @@ package config
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
+	"os"
 	"slices"
 	"strings"
 )
@@ -70,6 +72,21 @@ func (p places) of(path string) place {
 func (c *Config) Error(path, got, want string) *Error {
 	at := c.places.of(path)
 	return &Error{File: at.file, Line: at.line, Column: at.column, Path: path, Got: got, Want: want}
+}
+
+// ListenerError returns the mistake that a listener cannot be opened. A name that is not configured is the admin API's.
+func (c *Config) ListenerError(name string, err error) *Error {
+	path, address := "admin.address", c.Admin.Address
+	for i, l := range c.Listeners {
+		if l.Name == name {
+			path, address = item("listeners", i)+".address", l.Address
+		}
+	}
+	var inner *os.SyscallError
+	if errors.As(err, &inner) {
+		err = inner.Err
+	}
+	return c.Error(path, quote(address)+" ("+err.Error()+")", "an address that can be listened on")
 }
 
 // Child returns the path of what is called name in the mapping at path.

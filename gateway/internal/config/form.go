@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"log/slog"
 	"math"
 	"net/netip"
 	"os"
@@ -24,6 +25,7 @@ type forms struct {
 
 var (
 	durationType = reflect.TypeFor[time.Duration]()
+	levelType    = reflect.TypeFor[slog.Level]()
 	prefixType   = reflect.TypeFor[netip.Prefix]()
 )
 
@@ -46,6 +48,15 @@ func (f forms) parse(text string, v reflect.Value, tag reflect.StructTag) (want 
 		v.Set(reflect.ValueOf(p))
 	case v.Kind() == reflect.String:
 		return f.text(text, v, tag)
+	case v.Type() == levelType:
+		if !slices.Contains(strings.Fields(tag.Get("oneof")), text) {
+			return f.want(v.Type(), tag)
+		}
+		var level slog.Level
+		if err := level.UnmarshalText([]byte(text)); err != nil {
+			return err.Error()
+		}
+		v.Set(reflect.ValueOf(level))
 	case v.Kind() == reflect.Bool:
 		if text != "true" && text != "false" {
 			return f.want(v.Type(), tag)
@@ -75,16 +86,16 @@ func (f forms) want(t reflect.Type, tag reflect.StructTag) string {
 		kind = "a network such as 10.0.0.0/8"
 	case t.Kind() == reflect.Bool:
 		return "true or false"
+	case tag.Get("oneof") != "":
+		return "one of " + strings.ReplaceAll(tag.Get("oneof"), " ", ", ")
 	case tag.Get("as") == "size":
 		kind = "a size such as 64KiB or 4MiB"
 	case tag.Get("as") == "percent":
 		kind = "a percentage such as 20%"
 	case t.Kind() == reflect.Int || t.Kind() == reflect.Int64:
 		kind = "a whole number"
-	case tag.Get("oneof") != "":
-		return "one of " + strings.ReplaceAll(tag.Get("oneof"), " ", ", ")
 	case tag.Get("as") == "built-in":
-		return "a built-in policy: " + strings.Join(f.builtIns, ", ")
+		return texts["built-in"].want + ": " + strings.Join(f.builtIns, ", ")
 	case tag.Get("as") != "":
 		kind = texts[tag.Get("as")].want
 	}

@@ -16,11 +16,12 @@ var texts = map[string]struct {
 	"address":   {func(s string) bool { return isAddress(s, false) }, "host:port, ports 1..65535"},
 	"listen":    {func(s string) bool { return isAddress(s, true) }, "host:port or :port, ports 0..65535"},
 	"authority": {isAuthority, "a host or host:port"},
-	"condition": {isCondition, "connect, reset, timeout, malformed or a status 400..599"},
+	"built-in":  {nil, "a built-in policy"},
+	"condition": {isCondition, "connect, reset, timeout or a status 400..599"},
 	"consul":    {isAgent, "http://host:port, https://host:port, unix:///path or host:port"},
 	"file":      {nil, "the name of a readable file"},
 	"host":      {isHostPattern, "a host name without port, or *. and a host name"},
-	"name":      {isName, "1..64 letters, digits and -_.:/*[]"},
+	"name":      {isName, "1..64 letters, digits, - _ and ."},
 	"path":      {nil, "the name of a file"},
 	"prefix":    {func(s string) bool { return isTarget(s) && !strings.ContainsAny(s, "?#") }, "a path that begins with /, without ? and #"},
 	"sha256":    {nil, "64 hexadecimal digits"},
@@ -42,7 +43,7 @@ func alphanumeric(c byte) bool {
 }
 
 func isName(s string) bool {
-	return len(s) <= 64 && allBytes(s, func(c byte) bool { return alphanumeric(c) || strings.IndexByte("-_.:/*[]", c) >= 0 })
+	return len(s) <= 64 && allBytes(s, func(c byte) bool { return alphanumeric(c) || strings.IndexByte("-_.", c) >= 0 })
 }
 
 // isToken follows RFC 9110, section 5.6.2.
@@ -115,7 +116,7 @@ func isAgent(s string) bool {
 
 func isCondition(s string) bool {
 	switch s {
-	case "connect", "reset", "timeout", "malformed":
+	case "connect", "reset", "timeout":
 		return true
 	}
 	n, err := strconv.Atoi(s)
