@@ -1,0 +1,59 @@
+package policies_test
+
+import (
+	"slices"
+	"testing"
+
+	"github.com/weir-lb/weir/policies"
+	"github.com/weir-lb/weir/policies/policytest"
+)
+
+// claims says what each built-in policy promises beside the laws that hold for all.
+var claims = map[string]policytest.Options{
+	"least_request":        {Shares: policytest.ByLoad},
+	"p2c":                  {Shares: policytest.ByLoad},
+	"round_robin":          {Shares: policytest.Evenly},
+	"weighted_round_robin": {Shares: policytest.ByWeight},
+}
+
+func named(t testing.TB, name string) policies.Policy {
+	p, ok := policies.ByName(name)
+	if !ok {
+		t.Fatalf("ByName(%q) finds nothing", name)
+	}
+	return p
+}
+
+func TestLaws(t *testing.T) {
+	for _, name := range policies.Names() {
+		o, ok := claims[name]
+		if !ok {
+			t.Errorf("built-in policy %q has no claims in this test", name)
+			continue
+		}
+		t.Run(name, func(t *testing.T) {
+			policytest.Run(t, func(t *testing.T) policies.Policy { return named(t, name) }, o)
+		})
+	}
+}
+
+func TestAllocations(t *testing.T) {
+	for name, o := range claims {
+		t.Run(name, func(t *testing.T) {
+			policytest.NoAllocations(t, func(t *testing.T) policies.Policy { return named(t, name) }, o)
+		})
+	}
+}
+
+func TestNames(t *testing.T) {
+	t.Run("are_sorted", func(t *testing.T) {
+		if !slices.IsSorted(policies.Names()) {
+			t.Errorf("Names() = %v, want alphabetical order", policies.Names())
+		}
+	})
+	t.Run("an_unknown_name_is_not_found", func(t *testing.T) {
+		if p, ok := policies.ByName("P2C"); ok || p != nil {
+			t.Errorf("ByName(%q) = %v, %t, want nothing", "P2C", p, ok)
+		}
+	})
+}
