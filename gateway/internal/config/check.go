@@ -196,6 +196,9 @@ func (c *checker) routes() {
 			continue
 		}
 		c.route(r, path)
+		if c.paths[path+".host"] || c.paths[path+".path"] {
+			continue
+		}
 		key := fmt.Sprintf("%q %q", r.Host, r.Path)
 		for _, h := range slices.Sorted(maps.Keys(r.Headers)) {
 			key += fmt.Sprintf(" %q=%q", strings.ToLower(h), r.Headers[h])
@@ -228,8 +231,8 @@ func (c *checker) route(r *Route, path string) {
 			r.Timeout = k.Timeout
 		}
 	}
-	if !strings.HasPrefix(r.Path, r.StripPrefix) {
-		c.fail(path+".strip_prefix", quote(r.StripPrefix), fmt.Sprintf("a prefix of the path %q", r.Path))
+	if rest, ok := strings.CutPrefix(r.Path, r.StripPrefix); !ok || !endsSegment(r.StripPrefix, rest) {
+		c.fail(path+".strip_prefix", quote(r.StripPrefix), fmt.Sprintf("whole segments that the path %q begins with", r.Path))
 	}
 	lower := map[string]string{}
 	for _, h := range slices.Sorted(maps.Keys(r.Headers)) {
@@ -239,4 +242,9 @@ func (c *checker) route(r *Route, path string) {
 		}
 		lower[strings.ToLower(h)] = h
 	}
+}
+
+// endsSegment reports whether prefix ends where a segment of prefix+rest does.
+func endsSegment(prefix, rest string) bool {
+	return prefix == "" || rest == "" || rest[0] == '/' || strings.HasSuffix(prefix, "/")
 }

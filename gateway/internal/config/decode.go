@@ -25,6 +25,7 @@ var rawJSON = reflect.TypeFor[json.RawMessage]()
 // value decodes n, which stands at path, into v. The tag is that of the field which v is in.
 func (d *decoder) value(n *node, path string, v reflect.Value, tag reflect.StructTag) {
 	switch {
+	case n.kind == broken:
 	case v.Type() == rawJSON:
 		d.json(n, path, v)
 	case isScalar(v.Type()):

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"strings"
 
 	"github.com/goccy/go-yaml"
 	"github.com/goccy/go-yaml/ast"
@@ -24,6 +25,7 @@ const (
 	scalar
 	list
 	mapping
+	broken // and the mistake is noted
 )
 
 // node is a YAML value with its place, its aliases and merge keys resolved.
@@ -41,15 +43,6 @@ type field struct {
 	name  string
 	at    place
 	value *node
-}
-
-func (n *node) field(name string) *field {
-	for i := range n.fields {
-		if n.fields[i].name == name {
-			return &n.fields[i]
-		}
-	}
-	return nil
 }
 
 // describe says what n is in a message.
@@ -99,7 +92,7 @@ func (r *reader) read(data []byte) *node {
 			continue
 		}
 		if seen {
-			r.fail(r.place(d.Body.GetToken()), "", "a second document", "one a file")
+			r.fail(r.place(d.Start), "", "a second document", "one a file")
 			break
 		}
 		seen = true
@@ -163,13 +156,15 @@ func (r *reader) node(in ast.Node, path string) *node {
 		if known := r.anchors[name]; known != nil {
 			return known
 		}
+		n.kind = broken
 		r.fail(n.at, path, quote("*"+name), "the name of an anchor further up")
 	default:
-		r.fail(n.at, path, fmt.Sprintf("a %s", in.Type()), "a value without tags and directives")
+		n.kind = broken
+		r.fail(n.at, path, fmt.Sprintf("a YAML %s", strings.ToLower(in.Type().String())), "a value without it")
 	}
 	if n.size > maxNodes {
 		r.fail(n.at, path, "aliases that expand to more than a million values", "fewer")
-		*n = node{at: n.at, size: 1}
+		*n = node{kind: broken, at: n.at, size: 1}
 	}
 	return n
 }
@@ -201,6 +196,9 @@ func (r *reader) fields(n *node, pairs []*ast.MappingValueNode, path string) {
 			continue
 		}
 		seen[key] = at
+		if value.kind == nothing {
+			value.at = at // an absent value has no place of its own
+		}
 		n.fields = append(n.fields, field{key, at, value})
 		n.size = min(n.size+value.size, 2*maxNodes)
 	}
@@ -215,20 +213,23 @@ func (r *reader) fields(n *node, pairs []*ast.MappingValueNode, path string) {
 
 // merge returns the fields that a merge key brings.
 func (r *reader) merge(in ast.Node, path string) []field {
-	from := r.node(in, Child(path, "<<"))
+	path = strings.TrimPrefix(path+".<<", ".")
+	from := r.node(in, path)
 	switch from.kind {
 	case mapping:
 		return from.fields
 	case list:
 		var all []field
 		for _, i := range from.items {
-			if i.kind != mapping {
-				r.fail(i.at, Child(path, "<<"), i.describe(), "a mapping")
+			if i.kind != mapping && i.kind != broken {
+				r.fail(i.at, path, i.describe(), "a mapping")
 			}
 			all = append(all, i.fields...)
 		}
 		return all
 	}
-	r.fail(from.at, Child(path, "<<"), from.describe(), "an alias of a mapping, or a list of them")
+	if from.kind != broken {
+		r.fail(from.at, path, from.describe(), "an alias of a mapping, or a list of them")
+	}
 	return nil
 }

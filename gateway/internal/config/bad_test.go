@@ -1,0 +1,145 @@
+package config
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// TestBadInput holds every kind of mistake to its message: the whole of it, and nothing beside it. "$DIR/" in a message
+// stands for the folder of the file.
+func TestBadInput(t *testing.T) {
+	const (
+		listeners = "listeners: [{address: ':8080'}]\n"
+		clusters  = "clusters: {web: {endpoints: [{address: '127.0.0.1:9001'}]}}\n"
+		routes    = "routes: [{cluster: web}]\n"
+	)
+	of := func(body string) string {
+		return listeners + routes + "clusters:\n  web:\n    endpoints: [{address: '127.0.0.1:9001'}]\n" + body
+	}
+	for name, tc := range map[string]struct {
+		text string
+		want []string
+	}{
+		"nothing":            {"# only a comment\n", []string{"1:1: got nothing, want a mapping with listeners, clusters and routes"}},
+		"a_list":             {"- a\n", []string{"1:1: got a list, want a mapping with listeners, clusters and routes"}},
+		"a_syntax_error":     {least + "log: {level: info\n", []string{"4:6: got invalid YAML: could not find flow mapping end token '}', want valid YAML"}},
+		"a_tab":              {least + "log:\n\tlevel: info\n", []string{"5:1: got invalid YAML: found character '\t' that cannot start any token, want valid YAML"}},
+		"a_second_document":  {least + "---\nlog: {level: info}\n", []string{"4:1: got a second document, want one a file"}},
+		"a_tag":              {least + "zone: !!str a\n", []string{"4:7: zone: got a YAML tag, want a value without it"}},
+		"an_unknown_anchor":  {least + "zone: *a\n", []string{`4:7: zone: got "*a", want the name of an anchor further up`}},
+		"a_merged_word":      {least + "log: {<<: a}\n", []string{`4:11: log.<<: got "a", want an alias of a mapping, or a list of them`}},
+		"an_empty_value":     {least + "zone:\n", []string{"4:1: zone: got nothing, want text"}},
+		"a_key_twice":        {least + "zone: a\nzone: b\n", []string{"5:1: zone: got the key again (first on line 4), want it once"}},
+		"an_unknown_key":     {least + "zoen: a\n", []string{`4:1: zoen: got an unknown key, want a known one (did you mean "zone"?)`}},
+		"a_far_key":          {least + "log: {colour: red}\n", []string{"4:7: log.colour: got an unknown key, want a known one: level"}},
+		"a_key_of_later":     {least + "consul: {fabio_tags: true}\n", []string{"4:10: consul.fabio_tags: got a key that this version does not support, want it left out"}},
+		"no_listeners":       {clusters + routes, []string{"1:1: listeners: got none, want at least one"}},
+		"no_routes":          {listeners + clusters, []string{"1:1: routes: got none, want at least one"}},
+		"a_word_for_a_list":  {clusters + routes + "listeners: a\n", []string{`3:12: listeners: got "a", want a list`}},
+		"a_list_for_a_word":  {least + "zone: [a]\n", []string{"4:7: zone: got a list, want text"}},
+		"two_equal_names":    {clusters + routes + "listeners: [{name: a, address: ':1'}, {name: a, address: ':2'}]\n", []string{`3:46: listeners[1].name: got "a", want another one than listeners[0] has`}},
+		"an_address_twice":   {clusters + routes + "listeners: [{name: a, address: ':1'}, {address: '127.0.0.1:1'}]\n", []string{`3:49: listeners[1].address: got "127.0.0.1:1", want another one than listeners[0] has`}},
+		"the_admins_address": {clusters + routes + "listeners: [{address: ':9180'}]\n", []string{`3:23: listeners[0].address: got ":9180", want another one than admin.address has`}},
+		"an_open_admin": {least + "admin: {address: ':9180'}\n",
+			[]string{"4:1: admin.token_file: got nothing, want a file with a token, since :9180 is not a loopback address"}},
+		"an_empty_token": {least + "admin: {token_file: empty}\n", []string{"4:21: admin.token_file: got nothing in $DIR/empty, want a file with a token"}},
+		"a_token_that_is_not_there": {least + "admin: {token_file: x}\n",
+			[]string{`4:21: admin.token_file: got "x", want a readable file: $DIR/x: no such file or directory`}},
+		"a_module_that_is_not_there": {least + "policies: {a: {wasm: ./x.wasm}}\n",
+			[]string{`4:22: policies.a.wasm: got "./x.wasm", want a readable file: $DIR/x.wasm: no such file or directory`}},
+		"a_folder_for_a_module":   {least + "policies: {a: {wasm: .}}\n", []string{`4:22: policies.a.wasm: got ".", want a readable file: $DIR is d---------`}},
+		"a_policy_without_module": {least + "policies:\n  a: {}\n", []string{"5:3: policies.a.wasm: got nothing, want the name of a readable file"}},
+		"a_policy_of_bad_values": {least + "policies: {p2c: {wasm: mine.wasm, sha256: 1f0c, fallback: p3c, on_error: retry, memory: 100KiB, fuel: {pick: 1e9}}}\n", []string{
+			"4:12: policies.p2c: got the name of a built-in policy, want a name of its own",
+			`4:43: policies.p2c.sha256: got "1f0c", want 64 hexadecimal digits`,
+			`4:59: policies.p2c.fallback: got "p3c", want a built-in policy: round_robin, weighted_round_robin, p2c, least_request (did you mean "p2c"?)`,
+			`4:74: policies.p2c.on_error: got "retry", want one of fallback, reject`,
+			`4:89: policies.p2c.memory: got 102400 bytes, want whole pages of 64KiB`,
+			`4:110: policies.p2c.fuel.pick: got "1e9", want a whole number, 1000..100000000`,
+		}},
+		"a_number_that_JSON_has_not": {least + "policies: {a: {wasm: mine.wasm, config: {x: .inf}}}\n", []string{`4:45: policies.a.config.x: got ".inf", want a number that JSON can hold`}},
+		"both_tokens":                {least + "consul: {token: a, token_file: token}\n", []string{"4:32: consul.token_file: got token and token_file, want one of them"}},
+		"a_bare_duration":            {of("    timeout: 30\n"), []string{`6:14: clusters.web.timeout: got "30", want a duration such as 30s or 100ms, 1ms..24h (or 0s: none)`}},
+		"a_bare_zero":                {of("    timeout: 0\n"), []string{`6:14: clusters.web.timeout: got "0", want a duration such as 30s or 100ms, 1ms..24h (or 0s: none)`}},
+		"a_long_duration":            {of("    connect_timeout: 2h\n"), []string{`6:22: clusters.web.connect_timeout: got "2h", want a duration such as 30s or 100ms, 1ms..1m`}},
+		"a_bare_percentage":          {of("    retry: {budget: 20}\n"), []string{`6:21: clusters.web.retry.budget: got "20", want a percentage such as 20%, 1%..100%`}},
+		"too_many_attempts":          {of("    retry: {attempts: 9}\n"), []string{`6:23: clusters.web.retry.attempts: got "9", want a whole number, 1..8`}},
+		"an_unknown_condition":       {of("    retry: {conditions: [reset, 200]}\n"), []string{`6:33: clusters.web.retry.conditions[1]: got "200", want connect, reset, timeout or a status 400..599`}},
+		"a_try_longer_than_all":      {of("    retry: {per_try_timeout: 1m}\n"), []string{"6:30: clusters.web.retry.per_try_timeout: got 1m0s, want at most the timeout of the cluster, 30s"}},
+		"no_probe":                   {of("    probe: {}\n"), []string{"6:5: clusters.web.probe: got none of them, want exactly one of http, tcp"}},
+		"two_probes":                 {of("    probe: {tcp: true, http: {}}\n"), []string{"6:5: clusters.web.probe: got 2 of them, want exactly one of http, tcp"}},
+		"two_keys":                   {of("    affinity: {header: a, path: true}\n"), []string{"6:5: clusters.web.affinity: got 2 of them, want exactly one of header, cookie, client_ip, path, query"}},
+		"a_header_with_a_space":      {of("    affinity: {header: X User}\n"), []string{`6:24: clusters.web.affinity.header: got "X User", want a name as header fields have it: letters, digits and !#$%&'*+-.^_` + "`|~"}},
+		"a_yes":                      {of("    affinity: {path: yes}\n"), []string{`6:22: clusters.web.affinity.path: got "yes", want true or false`}},
+		"both_sources":               {of("    consul: {service: web}\n"), []string{"4:3: clusters.web: got 2 of them, want exactly one of consul, endpoints"}},
+		"no_source":                  {listeners + routes + "clusters: {web: {policy: p2c}}\n", []string{"3:12: clusters.web: got none of them, want exactly one of consul, endpoints"}},
+		"no_service":                 {listeners + routes + "clusters: {web: {consul: {filter: a}}}\n", []string{"3:18: clusters.web.consul.service: got nothing, want the name of a service"}},
+		"an_unknown_policy": {of("    policy: p2\n"),
+			[]string{`6:13: clusters.web.policy: got "p2", want a name under policies, or a built-in: round_robin, weighted_round_robin, p2c, least_request (did you mean "p2c"?)`}},
+		"a_name_with_a_space": {listeners + "clusters: {'a b': {endpoints: [{address: 'h:1'}]}}\nroutes: [{cluster: 'a b'}]\n",
+			[]string{`2:12: clusters["a b"]: got the name "a b", want 1..64 letters, digits, - _ and .`}},
+		"endpoints_of_bad_values": {listeners + routes + "clusters:\n  web:\n    endpoints:\n      - {address: 'h:1', weight: 65536}\n      - {address: 'h:1', tier: 4}\n      - {address: 'h', name: a}\n      - {zone: a}\n", []string{
+			`6:34: clusters.web.endpoints[0].weight: got "65536", want a whole number, 0..65535`,
+			`7:19: clusters.web.endpoints[1].address: got "h:1", want another one than clusters.web.endpoints[0] has`,
+			`7:32: clusters.web.endpoints[1].tier: got "4", want a whole number, 0..3`,
+			`8:19: clusters.web.endpoints[2].address: got "h", want host:port, ports 1..65535`,
+			"9:9: clusters.web.endpoints[3].address: got nothing, want host:port, ports 1..65535",
+		}},
+		"routes_of_bad_values": {listeners + clusters + "routes:\n  - {cluster: wbe, host: 'a:80'}\n  - {path: x, cluster: web}\n  - {path: /api, strip_prefix: /ap, cluster: web}\n  - {headers: {A: 1, a: 1}}\n  - {headers: {A: 1, a: 1}, cluster: web}\n", []string{
+			`4:15: routes[0].cluster: got "wbe", want the name of a cluster (did you mean "web"?)`,
+			`4:26: routes[0].host: got "a:80", want a host name without port, or *. and a host name`,
+			`5:12: routes[1].path: got "x", want a path that begins with /, without ? and #`,
+			`6:32: routes[2].strip_prefix: got "/ap", want whole segments that the path "/api" begins with`,
+			"7:5: routes[3].cluster: got nothing, want the name of a cluster",
+			`7:25: routes[3].headers.a: got "a", want each field once, in whatever case: it is "A" too`,
+			"8:5: routes[4]: got the same host, path and headers as routes[3], want each combination once",
+			`8:25: routes[4].headers.a: got "a", want each field once, in whatever case: it is "A" too`,
+		}},
+		"networks": {clusters + routes + "listeners: [{address: ':1', trusted: [10.0.0.1/8, 10.0.0.0, '::/0']}]\n", []string{
+			`3:39: listeners[0].trusted[0]: got "10.0.0.1/8", want a network such as 10.0.0.0/8`,
+			`3:51: listeners[0].trusted[1]: got "10.0.0.0", want a network such as 10.0.0.0/8`,
+		}},
+		"windows_line_ends": {strings.ReplaceAll(of("    timeout: 30\n"), "\n", "\r\n"), []string{`6:14: clusters.web.timeout: got "30", want a duration such as 30s or 100ms, 1ms..24h (or 0s: none)`}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			write(t, dir, "empty", " \n")
+			write(t, dir, "token", "s3cret")
+			write(t, dir, "mine.wasm", "x")
+			file := filepath.Join(dir, "weir.yaml")
+			_, err := Parse(file, []byte(tc.text), options)
+			if err == nil {
+				t.Fatal("accepted")
+			}
+			got := strings.ReplaceAll(strings.ReplaceAll(err.Error(), file+":", ""), dir, "$DIR")
+			if want := strings.Join(tc.want, "\n"); got != want {
+				t.Errorf("got\n%s\nwant\n%s", got, want)
+			}
+		})
+	}
+	t.Run("a_file_of_5_MiB", func(t *testing.T) {
+		_, err := Parse("weir.yaml", make([]byte, 5<<20), options)
+		if want := "weir.yaml:1:1: got 5242880 bytes, want at most 4194304"; err == nil || err.Error() != want {
+			t.Errorf("%v, want %s", err, want)
+		}
+	})
+}
+
+// TestMistakesOfAllKindsComeAtOnce is golden: one file with syntax that is fine and nothing else that is.
+func TestMistakesOfAllKindsComeAtOnce(t *testing.T) {
+	text, err := os.ReadFile("testdata/bad.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	want, err := os.ReadFile("testdata/bad.txt")
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	_, err = Parse(filepath.Join(dir, "weir.yaml"), text, options)
+	if got := strings.ReplaceAll(err.Error()+"\n", dir+"/", ""); got != string(want) {
+		t.Errorf("got\n%s\nwant\n%s", got, want)
+	}
+}
