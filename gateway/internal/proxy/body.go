@@ -218,7 +218,7 @@ func (x *exchange) stopUpload() {
 		x.up.Interrupt()
 		x.conn.interruptRead()
 		<-x.upload.over
-		x.conn.linger = true
 	}
 	x.upload = nil
+	x.conn.linger = x.conn.linger || !x.body.ended
 }

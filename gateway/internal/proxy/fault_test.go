@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -164,12 +165,13 @@ func TestEarlyResponse(t *testing.T) {
 						done <- err
 					}
 				}()
+				if err := <-done; err != nil {
+					t.Errorf("upload: %v; want the client left to finish, so that nothing takes its answer away", err)
+				}
 				r, err := c.Next("POST")
 				if err != nil || r.StatusCode != status || r.Text != "early" || !r.Close {
 					t.Errorf("got %v, %v; want %d and Connection: close", r, err, status)
 				}
-				_ = c.Close()
-				<-done
 				if n := len(e.Executed("POST")); n != 0 || e.Count("POST") != 1 {
 					t.Errorf("%d requests, %d executed; want one, not executed", e.Count("POST"), n)
 				}
@@ -279,6 +281,36 @@ func TestClientTimeouts(t *testing.T) {
 		c := start(t, options{config: config}, gatewaytest.NewEndpoint(t)).dial()
 		if r := c.Do("GET / HTTP/1.1\r\nHost: a\r\n"); r.StatusCode != 408 || !r.Close {
 			t.Errorf("got %d", r.StatusCode)
+		}
+	})
+	t.Run("a head that dribbles is a 408, however long connections may idle", func(t *testing.T) {
+		c := start(t, options{config: Config{HeaderTimeout: 60 * time.Millisecond}}, gatewaytest.NewEndpoint(t)).dial()
+		c.Get("/")
+		stop := make(chan struct{})
+		var wg sync.WaitGroup
+		wg.Go(func() {
+			tick := time.NewTicker(10 * time.Millisecond)
+			defer tick.Stop()
+			for b := range strings.SplitSeq("GET / HTTP/1.1\r\nX: "+strings.Repeat("x", 1000), "") {
+				select {
+				case <-tick.C:
+					_, _ = io.WriteString(c, b)
+				case <-stop:
+					return
+				}
+			}
+		})
+		if r, err := c.Next("GET"); err != nil || r.StatusCode != 408 {
+			t.Errorf("got %v, %v", r, err)
+		}
+		close(stop)
+		wg.Wait()
+	})
+	t.Run("a refused upload is read on, so that nothing takes the answer away", func(t *testing.T) {
+		c := start(t, options{config: Config{Routes: []Route{{Name: "api", Path: "/api"}}}}, gatewaytest.NewEndpoint(t)).dial()
+		c.Send(gatewaytest.Head("POST", "/", fmt.Sprintf("Content-Length: %d", 8<<20)) + strings.Repeat("x", 8<<20))
+		if r, err := c.Next("POST"); err != nil || r.StatusCode != 404 || !r.Close {
+			t.Errorf("got %v, %v", r, err)
 		}
 	})
 	t.Run("a body that does not end is a 408", func(t *testing.T) {

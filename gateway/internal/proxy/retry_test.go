@@ -180,6 +180,13 @@ func TestHostilePolicy(t *testing.T) {
 			t.Errorf("got %d; the second endpoint had %d requests, want 0", r.StatusCode, es[1].Count(""))
 		}
 	})
+	t.Run("a verdict cannot send a body again that is gone", func(t *testing.T) {
+		es := three(t, cut, ok, ok)
+		g := start(t, options{failover: &script{[]policies.Verdict{{Action: policies.Retry, Endpoint: 1}}}}, es...)
+		if r := g.dial().Do(gatewaytest.Head("PUT", "/", "Content-Length: 100000") + strings.Repeat("x", 100000)); r.StatusCode != 502 || es[1].Count("") != 0 {
+			t.Errorf("got %d; the second endpoint had %d requests, want 0", r.StatusCode, es[1].Count(""))
+		}
+	})
 	t.Run("a verdict cannot widen the number of attempts", func(t *testing.T) {
 		es := three(t, cut, cut, cut)
 		g := start(t, options{route: Route{Attempts: 2}, failover: &script{[]policies.Verdict{{Action: policies.Retry, Endpoint: policies.None}}}}, es...)
