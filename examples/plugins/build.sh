@@ -1,0 +1,47 @@
+#!/bin/sh
+# Builds the example policies: build.sh [-o DIR] [NAME...]
+# Without names, all of them; without -o, each beside its source. toolchain.txt says what the committed ones were built with.
+set -eu
+cd "$(dirname "$0")"
+sdk=../../wasmhost/sdk
+out=
+
+need() { # need COMMAND HOW
+	command -v "$1" >/dev/null 2>&1 || { echo "build.sh: $name needs $1, which is not installed: $2" >&2; exit 1; }
+}
+
+c() { # c SOURCE WASM
+	need clang "apt-get install clang lld"
+	need wasm-ld "apt-get install clang lld"
+	clang --target=wasm32 -O2 -fno-unroll-loops -Wall -Wextra -Werror -ffreestanding -nostdlib -mbulk-memory \
+		-Wl,--no-entry -Wl,-z,stack-size=8192 -Wl,--strip-all -I "$sdk/c" "$1" -o "$2"
+	chmod 644 "$2"
+}
+
+assemblyscript() { # assemblyscript FOLDER SOURCE WASM
+	need npm "apt-get install nodejs npm"
+	[ -x "$1/node_modules/.bin/asc" ] || npm ci --prefix "$1" --no-fund --no-audit >&2
+	"$1/node_modules/.bin/asc" "$1/$2" -O3 --noAssert --runtime stub --use abort= -o "$3"
+}
+
+wat() { # wat SOURCE WASM
+	need wat2wasm "apt-get install wabt"
+	wat2wasm "$1" -o "$2"
+}
+
+if [ "${1-}" = -o ]; then
+	out=${2:?"build.sh: -o wants a folder"}
+	shift 2
+fi
+[ $# -gt 0 ] || set -- p2c primary-standby round-robin weighted-canary
+for name; do
+	wasm=${out:-$name}/$name.wasm
+	case $name in
+	p2c) c p2c/p2c.c "$wasm" ;;
+	primary-standby) c primary-standby/primary_standby.c "$wasm" ;;
+	round-robin) wat round-robin/round_robin.wat "$wasm" ;;
+	weighted-canary) assemblyscript weighted-canary weighted_canary.ts "$wasm" ;;
+	*) echo "build.sh: no policy $name, want p2c, primary-standby, round-robin or weighted-canary" >&2; exit 2 ;;
+	esac
+	echo "$wasm $(wc -c <"$wasm") bytes"
+done
