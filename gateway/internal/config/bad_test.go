@@ -42,13 +42,19 @@ func TestBadInput(t *testing.T) {
 		"two_equal_names":    {clusters + routes + "listeners: [{name: a, address: ':1'}, {name: a, address: ':2'}]\n", []string{`3:46: listeners[1].name: got "a", want another one than listeners[0] has`}},
 		"an_address_twice":   {clusters + routes + "listeners: [{name: a, address: ':1'}, {address: '127.0.0.1:1'}]\n", []string{`3:49: listeners[1].address: got "127.0.0.1:1", want another one than listeners[0] has`}},
 		"the_admins_address": {clusters + routes + "listeners: [{address: ':9180'}]\n", []string{`3:23: listeners[0].address: got ":9180", want another one than admin.address has`}},
-		"an_open_admin": {least + "admin: {address: ':9180'}\n",
-			[]string{"4:1: admin.token_file: got nothing, want a file with a token, since :9180 is not a loopback address"}},
+		"an_open_admin": {
+			least + "admin: {address: ':9180'}\n",
+			[]string{"4:1: admin.token_file: got nothing, want a file with a token, since :9180 is not a loopback address"},
+		},
 		"an_empty_token": {least + "admin: {token_file: empty}\n", []string{"4:21: admin.token_file: got nothing in $DIR/empty, want a file with a token"}},
-		"a_token_that_is_not_there": {least + "admin: {token_file: x}\n",
-			[]string{`4:21: admin.token_file: got "x", want a readable file: $DIR/x: no such file or directory`}},
-		"a_module_that_is_not_there": {least + "policies: {a: {wasm: ./x.wasm}}\n",
-			[]string{`4:22: policies.a.wasm: got "./x.wasm", want a readable file: $DIR/x.wasm: no such file or directory`}},
+		"a_token_that_is_not_there": {
+			least + "admin: {token_file: x}\n",
+			[]string{`4:21: admin.token_file: got "x", want a readable file: $DIR/x: no such file or directory`},
+		},
+		"a_module_that_is_not_there": {
+			least + "policies: {a: {wasm: ./x.wasm}}\n",
+			[]string{`4:22: policies.a.wasm: got "./x.wasm", want a readable file: $DIR/x.wasm: no such file or directory`},
+		},
 		"a_folder_for_a_module":   {least + "policies: {a: {wasm: .}}\n", []string{`4:22: policies.a.wasm: got ".", want a readable file: $DIR is d---------`}},
 		"a_policy_without_module": {least + "policies:\n  a: {}\n", []string{"5:3: policies.a.wasm: got nothing, want the name of a readable file"}},
 		"a_policy_of_bad_values": {least + "policies: {p2c: {wasm: mine.wasm, sha256: 1f0c, fallback: p3c, on_error: retry, memory: 100KiB, fuel: {pick: 1e9}}}\n", []string{
@@ -76,10 +82,14 @@ func TestBadInput(t *testing.T) {
 		"both_sources":               {of("    consul: {service: web}\n"), []string{"4:3: clusters.web: got 2 of them, want exactly one of consul, endpoints"}},
 		"no_source":                  {listeners + routes + "clusters: {web: {policy: p2c}}\n", []string{"3:12: clusters.web: got none of them, want exactly one of consul, endpoints"}},
 		"no_service":                 {listeners + routes + "clusters: {web: {consul: {filter: a}}}\n", []string{"3:18: clusters.web.consul.service: got nothing, want the name of a service"}},
-		"an_unknown_policy": {of("    policy: p2\n"),
-			[]string{`6:13: clusters.web.policy: got "p2", want a name under policies, or a built-in: round_robin, weighted_round_robin, p2c, least_request (did you mean "p2c"?)`}},
-		"a_name_with_a_space": {listeners + "clusters: {'a b': {endpoints: [{address: 'h:1'}]}}\nroutes: [{cluster: 'a b'}]\n",
-			[]string{`2:12: clusters["a b"]: got the name "a b", want 1..64 letters, digits, - _ and .`}},
+		"an_unknown_policy": {
+			of("    policy: p2\n"),
+			[]string{`6:13: clusters.web.policy: got "p2", want a name under policies, or a built-in: round_robin, weighted_round_robin, p2c, least_request (did you mean "p2c"?)`},
+		},
+		"a_name_with_a_space": {
+			listeners + "clusters: {'a b': {endpoints: [{address: 'h:1'}]}}\nroutes: [{cluster: 'a b'}]\n",
+			[]string{`2:12: clusters["a b"]: got the name "a b", want 1..64 letters, digits, - _ and .`},
+		},
 		"endpoints_of_bad_values": {listeners + routes + "clusters:\n  web:\n    endpoints:\n      - {address: 'h:1', weight: 65536}\n      - {address: 'h:1', tier: 4}\n      - {address: 'h', name: a}\n      - {zone: a}\n", []string{
 			`6:34: clusters.web.endpoints[0].weight: got "65536", want a whole number, 0..65535`,
 			`7:19: clusters.web.endpoints[1].address: got "h:1", want another one than clusters.web.endpoints[0] has`,

@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/netip"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -189,7 +190,7 @@ func (c *checker) routes() {
 	if len(c.Routes) == 0 {
 		c.fail("routes", "none", "at least one")
 	}
-	names, matches := map[string]string{}, map[string]string{}
+	names, seen := map[string]string{}, map[string]string{}
 	for i := range c.Routes {
 		r, path := &c.Routes[i], item("routes", i)
 		if c.paths[path] {
@@ -199,15 +200,12 @@ func (c *checker) routes() {
 		if c.paths[path+".host"] || c.paths[path+".path"] {
 			continue
 		}
-		key := fmt.Sprintf("%q %q", r.Host, r.Path)
-		for _, h := range slices.Sorted(maps.Keys(r.Headers)) {
-			key += fmt.Sprintf(" %q=%q", strings.ToLower(h), r.Headers[h])
-		}
-		if first, ok := matches[key]; ok {
+		key := r.matches()
+		if first, ok := seen[key]; ok {
 			c.fail(path, "the same host, path and headers as "+first, "each combination once")
 			continue
 		}
-		matches[key] = path
+		seen[key] = path
 		if r.Name != "" {
 			c.unique(names, r.Name, path, ".name")
 		}
@@ -242,6 +240,16 @@ func (c *checker) route(r *Route, path string) {
 		}
 		lower[strings.ToLower(h)] = h
 	}
+}
+
+// matches returns what r matches, equal for routes that match the same.
+func (r *Route) matches() string {
+	parts := []string{strconv.Quote(r.Host), strconv.Quote(r.Path)}
+	for _, h := range slices.Sorted(maps.Keys(r.Headers)) {
+		parts = append(parts, strings.ToLower(h)+"="+strconv.Quote(r.Headers[h]))
+	}
+	slices.Sort(parts[2:])
+	return strings.Join(parts, " ")
 }
 
 // endsSegment reports whether prefix ends where a segment of prefix+rest does.
