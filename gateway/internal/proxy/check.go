@@ -171,7 +171,7 @@ func (x *exchange) checkTarget(uri []byte) problemID {
 		if !ok {
 			return badTarget
 		}
-		slash := bytes.IndexAny(rest, "/?#")
+		slash := bytes.IndexAny(rest, "/?")
 		if slash < 0 {
 			x.host, x.target = rest, slashPath
 		} else {
@@ -185,6 +185,9 @@ func (x *exchange) checkTarget(uri []byte) problemID {
 		if !validHost(x.host) {
 			return badHost
 		}
+	}
+	if bytes.IndexByte(x.target, '#') >= 0 {
+		return badTarget // a fragment is not for servers, and some cut it off
 	}
 	x.path, x.query, _ = bytes.Cut(x.target, questionMark)
 	if climbs(x.path) || !wellEscaped(x.path) {

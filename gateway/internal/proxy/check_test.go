@@ -66,6 +66,7 @@ func TestStrictCheck(t *testing.T) {
 		{"target climbs at its end", "GET /a/.. HTTP/1.1\r\nHost: a\r\n\r\n", 400, "bad_target"},
 		{"target with half an escape", "GET /a%2 HTTP/1.1\r\nHost: a\r\n\r\n", 400, "bad_target"},
 		{"target with a wrong escape", "GET /a%zz HTTP/1.1\r\nHost: a\r\n\r\n", 400, "bad_target"},
+		{"target with a fragment", "GET /a#b HTTP/1.1\r\nHost: a\r\n\r\n", 400, "bad_target"},
 		{"three dots are a name", "GET /a/.../b..c/..d HTTP/1.1\r\nHost: a\r\n\r\n", 200, ""},
 		{"dots in a query", "GET /a?../b HTTP/1.1\r\nHost: a\r\n\r\n", 200, ""},
 		{"OPTIONS *", "OPTIONS * HTTP/1.1\r\nHost: a\r\n\r\n", 200, ""},

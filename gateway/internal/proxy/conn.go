@@ -14,9 +14,10 @@ import (
 type phase uint32
 
 const (
-	waiting phase = iota // for the first byte of a request
-	heading              // within a request's head
-	busy                 // a request is being served; what is read is its body
+	waiting  phase = iota // for the first byte of a request
+	heading               // within a request's head
+	busy                  // a request is being served; what is read is its body
+	answered              // its response is whole, but may not be out; the next read says that it is
 )
 
 const (
@@ -77,6 +78,10 @@ func (c *conn) Read(p []byte) (int, error) {
 	t := c.server.table.Load()
 	now := time.Now()
 	was := phase(c.phase.Load())
+	if was == answered {
+		was = waiting
+		c.enter(waiting)
+	}
 	switch was {
 	case waiting:
 		d := t.IdleTimeout

@@ -193,7 +193,7 @@ func (x *exchange) finish() {
 	} else {
 		x.server.stats.unrouted.count(x.status)
 	}
-	x.conn.enter(waiting)
+	x.conn.enter(answered)
 	x.perRequest = perRequest{}
 	x.head.raw, x.head.n = nil, 0
 	if cap(x.body.buf) > maxKeptBuffer {

@@ -3,12 +3,70 @@ package proxy
 import (
 	"fmt"
 	"io"
+	"log/slog"
+	"net"
 	"net/http"
 	"strings"
 	"testing"
 
 	"github.com/weir-lb/weir/gateway/gatewaytest"
 )
+
+// A connection is idle, and may be closed, only when its last response is out.
+func TestPhases(t *testing.T) {
+	come, gate := make(chan struct{}), make(chan struct{})
+	e := gatewaytest.NewEndpoint(t, func(x *gatewaytest.Exchange) { come <- struct{}{}; <-gate; x.Send(gatewaytest.Answer(200, "ok")) })
+	g := start(t, options{}, e)
+	only := func() *conn {
+		g.mu.Lock()
+		defer g.mu.Unlock()
+		for c := range g.conns {
+			return c
+		}
+		return nil
+	}
+	client := g.dial()
+	gatewaytest.Eventually(t, "the connection is accepted", func() bool { return only() != nil })
+	c := only()
+	at := func(p phase) {
+		t.Helper()
+		gatewaytest.Eventually(t, fmt.Sprint("phase ", p), func() bool { return c.is(p) })
+	}
+	at(waiting)
+	client.Send("GET / HTTP/1.1\r\n")
+	at(heading)
+	client.Send("Host: a\r\n\r\n")
+	<-come
+	at(busy)
+	close(gate)
+	if r, err := client.Next("GET"); err != nil || r.Text != "ok" {
+		t.Errorf("got %v, %v", r, err)
+	}
+	at(waiting)
+}
+
+func TestOnlyIdleConnectionsAreClosed(t *testing.T) {
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ln.Close()
+	gatewaytest.Dial(t, ln.Addr().String())
+	accepted, err := ln.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := New(slog.New(slog.DiscardHandler))
+	c := s.newConn(accepted.(*net.TCPConn))
+	s.remember(c)
+	for _, p := range []phase{heading, busy, answered, waiting} {
+		c.enter(p)
+		s.closeIdle()
+		if _, err := c.Write([]byte("x")); (err != nil) != (p == waiting) {
+			t.Errorf("phase %d: write after closing what is idle: %v", p, err)
+		}
+	}
+}
 
 func TestRequest(t *testing.T) {
 	t.Run("a GET comes through and back", func(t *testing.T) {

@@ -33,6 +33,7 @@ func TestChunked(t *testing.T) {
 		{"size of 15 f", "fffffffffffffff\r\none", "one", false},
 		{"bare LF after the size", "3\none\r\n0\r\n\r\n", "", false},
 		{"bare LF after the content", "3\r\none\n0\r\n\r\n", "one", false},
+		{"something before the LF after the content", "3\r\nonex\n0\r\n\r\n", "one", false},
 		{"extension too long", "3;" + strings.Repeat("a", 300) + "\r\none\r\n0\r\n\r\n", "", false},
 		{"trailers without end", "0\r\n" + strings.Repeat("A: b\r\n", 5000) + "\r\n", "", false},
 		{"cut at the end of a chunk", "3\r\none\r\n", "one", false},
