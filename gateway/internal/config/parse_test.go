@@ -3,6 +3,7 @@ package config
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 	"net"
 	"os"
 	"path/filepath"
@@ -128,11 +129,11 @@ routes: [{cluster: web}]
 		}
 	})
 	t.Run("what_expands_without_end_is_refused", func(t *testing.T) {
-		text := "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n"
+		lines := []string{"a0: &a0 [x, x, x, x, x, x, x, x, x, x]"}
 		for i := range 9 {
-			text += strings.NewReplacer("N", string(rune('1'+i)), "P", string(rune('0'+i))).Replace("aN: &aN [*aP, *aP, *aP, *aP, *aP, *aP, *aP, *aP, *aP, *aP]\n")
+			lines = append(lines, fmt.Sprintf("a%d: &a%d [%s]", i+1, i+1, strings.TrimSuffix(strings.Repeat(fmt.Sprintf("*a%d, ", i), 10), ", ")))
 		}
-		_, err := Parse("weir.yaml", []byte(text), options)
+		_, err := Parse("weir.yaml", []byte(strings.Join(lines, "\n")), options)
 		if err == nil || !strings.Contains(err.Error(), "weir.yaml:6:9: a5: got aliases that expand to more than a million values") {
 			t.Errorf("%v", err)
 		}
