@@ -20,6 +20,7 @@ func (x *exchange) try(i int, d time.Duration) {
 	err := x.send(pool, d, false)
 	if err != nil && x.wasStale(err) {
 		x.route.cluster.stale.Add(1)
+		o.Sent = x.up.Sent()
 		x.up.Abort()
 		x.up = nil
 		err = x.send(pool, max(d-time.Since(x.began), time.Millisecond), true)

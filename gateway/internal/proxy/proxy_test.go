@@ -130,12 +130,16 @@ func TestRequest(t *testing.T) {
 	t.Run("HEAD, 204 and 304 have no body and keep their fields", func(t *testing.T) {
 		e := gatewaytest.NewEndpoint(t,
 			gatewaytest.Raw("HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n"),
+			gatewaytest.Raw("HTTP/1.1 200 OK\r\nX-A: 2\r\n\r\n"),
 			gatewaytest.Raw("HTTP/1.1 204 No Content\r\nX-A: 1\r\n\r\n"),
 			gatewaytest.Raw("HTTP/1.1 304 Not Modified\r\nContent-Length: 77\r\nEtag: \"x\"\r\n\r\n"),
 			gatewaytest.Respond(200, "end"))
 		c := start(t, options{}, e).dial()
 		if r := c.Do(gatewaytest.Head("HEAD", "/")); r.ContentLength != 1000 {
 			t.Errorf("HEAD: length %d; want 1000", r.ContentLength)
+		}
+		if r := c.Do(gatewaytest.Head("HEAD", "/")); r.Header.Get("X-A") != "2" || r.Header.Get("Transfer-Encoding") != "" || r.Close {
+			t.Errorf("HEAD without length: %v", r.Response)
 		}
 		if r := c.Get("/"); r.StatusCode != 204 || r.Header.Get("X-A") != "1" {
 			t.Errorf("204: %v", r.Response)

@@ -53,7 +53,9 @@ func (x *exchange) run() {
 			return
 		}
 		next, v, after := x.next()
-		x.route.cluster.retries[v].Add(1)
+		if o.Class != policies.OK || v == retryGranted { // else it is a 404 or so, which nobody thought of repeating
+			x.route.cluster.retries[v].Add(1)
+		}
 		switch {
 		case v == retryGranted:
 		case v == stoppedReject:

@@ -85,6 +85,25 @@ func TestRetry(t *testing.T) {
 	}
 }
 
+func TestUploadCutOffMidway(t *testing.T) {
+	body := strings.Repeat("0123456789", 5000)
+	for name, head := range map[string]string{"fixed": gatewaytest.Head("PUT", "/", "Content-Length: 50000"), "chunked": gatewaytest.Head("PUT", "/", "Transfer-Encoding: chunked") + "c350\r\n"} {
+		gone := make(chan struct{})
+		a := gatewaytest.NewEndpoint(t, func(x *gatewaytest.Exchange) { x.ReadPart(10); x.Reset(); close(gone) })
+		b := gatewaytest.NewEndpoint(t, gatewaytest.Echo())
+		c := start(t, options{}, a, b).dial()
+		c.Send(head + body[:20000])
+		<-gone
+		c.Send(body[20000:])
+		if name == "chunked" {
+			c.Send("\r\n0\r\n\r\n")
+		}
+		if r, err := c.Next("PUT"); err != nil || r.Text != body || r.Close {
+			t.Errorf("%s: got %v, %v; want the whole body from the second endpoint, and the connection kept", name, r, err)
+		}
+	}
+}
+
 func TestStaleConnection(t *testing.T) {
 	t.Run("a POST on a connection that died idle is sent on a new one", func(t *testing.T) {
 		for name, kill := range map[string]func(*gatewaytest.Endpoint){

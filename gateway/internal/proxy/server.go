@@ -28,16 +28,19 @@ type Server struct {
 	stopping atomic.Bool
 	draining chan struct{} // closed by Shutdown
 
-	mu          sync.Mutex // never held on behalf of a request
-	conns       map[*conn]struct{}
-	listeners   []net.Listener
-	routeList   []*routeCounters
-	clusterList []*clusterState
+	mu        sync.Mutex // never held on behalf of a request
+	conns     map[*conn]struct{}
+	listeners []net.Listener
+	routes    map[routeKey]*routeCounters // those of earlier configurations too
+	clusters  map[string]*clusterState
 }
 
 // New returns a server without routes and without listeners.
 func New(log *slog.Logger) *Server {
-	s := &Server{log: log, draining: make(chan struct{}), conns: map[*conn]struct{}{}}
+	s := &Server{
+		log: log, draining: make(chan struct{}), conns: map[*conn]struct{}{},
+		routes: map[routeKey]*routeCounters{}, clusters: map[string]*clusterState{},
+	}
 	s.Update(new(Config))
 	s.fast = &fasthttp.Server{
 		Handler:                      s.handle,
@@ -74,24 +77,18 @@ func (s *Server) Update(c *Config) {
 
 // counters finds what a route and its cluster are counted on, by name, or makes it. The caller holds mu.
 func (s *Server) counters(r *Route) (*clusterState, *routeCounters) {
-	var cs *clusterState
 	name := r.Cluster.Name()
-	for _, c := range s.clusterList {
-		if c.name == name {
-			cs = c
-		}
-	}
+	cs := s.clusters[name]
 	if cs == nil {
 		cs = &clusterState{name: name, nameBytes: []byte(name)}
-		s.clusterList = append(s.clusterList, cs)
+		s.clusters[name] = cs
 	}
-	for _, rc := range s.routeList {
-		if rc.route == r.Name && rc.cluster == name {
-			return cs, rc
-		}
+	key := routeKey{r.Name, name}
+	rc := s.routes[key]
+	if rc == nil {
+		rc = &routeCounters{name: []byte(r.Name), routeKey: key}
+		s.routes[key] = rc
 	}
-	rc := &routeCounters{name: []byte(r.Name), route: r.Name, cluster: name}
-	s.routeList = append(s.routeList, rc)
 	return cs, rc
 }
 

@@ -30,10 +30,13 @@ type serverCounters struct {
 
 // routeCounters count requests by the class of the status they were answered with: 1 is 1xx and so on.
 type routeCounters struct {
-	name           []byte
-	route, cluster string
-	byCode         [6]counter
+	routeKey
+	name   []byte
+	byCode [6]counter
 }
+
+// routeKey is what counters outlive configurations by.
+type routeKey struct{ route, cluster string }
 
 func (r *routeCounters) count(status int) {
 	if class := status / 100; class < len(r.byCode) {
@@ -123,10 +126,10 @@ func (s *Server) Stats() Stats {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	st.Connections = len(s.conns)
-	for _, r := range s.routeList {
+	for _, r := range s.routes {
 		st.Routes = append(st.Routes, r.read())
 	}
-	for _, c := range s.clusterList {
+	for _, c := range s.clusters {
 		st.Clusters = append(st.Clusters, c.read())
 	}
 	return st

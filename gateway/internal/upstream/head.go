@@ -15,12 +15,14 @@ import (
 const maxInterim = 16
 
 var (
-	errSwitching  = errors.New("101 to a request that asked for no upgrade")
-	errInterim    = fmt.Errorf("over %d interim responses", maxInterim)
-	errStatusLine = errors.New("a status below 100")
-	headEnd       = []byte("\r\n\r\n")
-	lengthField   = []byte("content-length:")
-	dateField     = []byte("date:")
+	errSwitching    = errors.New("101 to a request that asked for no upgrade")
+	errInterim      = fmt.Errorf("over %d interim responses", maxInterim)
+	errStatusLine   = errors.New("a status below 100")
+	http11          = []byte("HTTP/1.1 ")
+	headEnd         = []byte("\r\n\r\n")
+	lengthField     = []byte("content-length:")
+	connectionField = []byte("connection:")
+	dateField       = []byte("date:")
 )
 
 // ReadHead reads the head of the final response into h and prepares the connection for its body. Interim responses are
@@ -72,6 +74,9 @@ func (c *Conn) frame(h *fasthttp.ResponseHeader, head bool, seen []byte) {
 	c.keepAlive = !h.ConnectionClose()
 	n := h.ContentLength()
 	switch s := h.StatusCode(); {
+	case head && n == -2:
+		// fasthttp takes it for a body that ends with the connection.
+		c.framing, c.done, c.keepAlive = noBody, true, persists(seen)
 	case head, s == fasthttp.StatusNoContent, s == fasthttp.StatusNotModified, n == 0:
 		c.framing, c.done = noBody, true
 	case n > 0:
@@ -85,6 +90,12 @@ func (c *Conn) frame(h *fasthttp.ResponseHeader, head bool, seen []byte) {
 	default:
 		c.framing, c.keepAlive = untilClose, false
 	}
+}
+
+// persists reports whether a response of HTTP/1.1 says nothing about its connection, which then stays open.
+func persists(seen []byte) bool {
+	end := bytes.Index(seen, headEnd)
+	return end >= 0 && bytes.HasPrefix(seen, http11) && !hasField(seen[:end], connectionField)
 }
 
 // hasField reports whether a line of a head begins with a name and its colon, in any case.
