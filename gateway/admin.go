@@ -1,0 +1,165 @@
+package gateway
+
+import (
+	"crypto/sha256"
+	"crypto/subtle"
+	"encoding/json"
+	"errors"
+	"net"
+	"net/http"
+	"net/netip"
+	"strings"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"github.com/weir-lb/weir/gateway/internal/cluster"
+)
+
+// adminHandler serves health, metrics and the API. Everything but /healthz and /readyz needs the token, if one is set.
+// Without one it answers only requests that name a loopback host, so that no web page can reach it by rebinding a DNS
+// name of its own to 127.0.0.1.
+func (g *Gateway) adminHandler() http.Handler {
+	api := http.NewServeMux()
+	api.Handle("GET /metrics", promhttp.HandlerFor(g.registry, promhttp.HandlerOpts{ErrorHandling: promhttp.ContinueOnError}))
+	api.HandleFunc("GET /api/v1/clusters", func(w http.ResponseWriter, _ *http.Request) {
+		writeJSON(w, http.StatusOK, map[string]any{"clusters": g.Clusters()})
+	})
+	api.HandleFunc("GET /api/v1/clusters/{name}", g.getCluster)
+	api.HandleFunc("POST /api/v1/clusters/{name}/endpoints/{id}/{action}", g.postEndpoint)
+	api.HandleFunc("GET /api/v1/policies", func(w http.ResponseWriter, _ *http.Request) {
+		writeJSON(w, http.StatusOK, map[string]any{"policies": g.Policies()})
+	})
+	api.HandleFunc("GET /api/v1/policies/{name}", g.getPolicy)
+	api.HandleFunc("POST /api/v1/reload", func(w http.ResponseWriter, _ *http.Request) {
+		if err := g.Reload(); err != nil {
+			writeError(w, http.StatusUnprocessableEntity, err)
+			return
+		}
+		writeJSON(w, http.StatusOK, map[string]any{"reloaded": true})
+	})
+
+	open := http.NewServeMux()
+	open.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) {
+		writeJSON(w, http.StatusOK, map[string]any{"status": "ok"})
+	})
+	open.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) {
+		r := g.Ready()
+		status := http.StatusOK
+		if !r.Ready {
+			status = http.StatusServiceUnavailable
+		}
+		writeJSON(w, status, r)
+	})
+	open.Handle("/", g.authorized(http.NewCrossOriginProtection().Handler(api)))
+	return open
+}
+
+func (g *Gateway) authorized(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		token := g.adminToken()
+		if token == "" {
+			if !loopbackHost(r.Host) {
+				writeError(w, http.StatusForbidden, errors.New("without a token the admin API answers to loopback hosts only"))
+				return
+			}
+			next.ServeHTTP(w, r)
+			return
+		}
+		got, _ := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
+		a, b := sha256.Sum256([]byte(got)), sha256.Sum256([]byte(token))
+		if subtle.ConstantTimeCompare(a[:], b[:]) != 1 {
+			w.Header().Set("WWW-Authenticate", `Bearer realm="weir"`)
+			writeError(w, http.StatusUnauthorized, errors.New("want Authorization: Bearer with the token of admin.token_file"))
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+func loopbackHost(host string) bool {
+	if h, _, err := net.SplitHostPort(host); err == nil {
+		host = h
+	}
+	if host == "localhost" {
+		return true
+	}
+	ip, err := netip.ParseAddr(strings.Trim(host, "[]"))
+	return err == nil && ip.IsLoopback()
+}
+
+func (g *Gateway) getCluster(w http.ResponseWriter, r *http.Request) {
+	c := g.cluster(r.PathValue("name"))
+	if c == nil {
+		writeError(w, http.StatusNotFound, errors.New("no cluster "+r.PathValue("name")))
+		return
+	}
+	writeJSON(w, http.StatusOK, c.Status())
+}
+
+func (g *Gateway) getPolicy(w http.ResponseWriter, r *http.Request) {
+	for _, p := range g.Policies() {
+		if p.Name == r.PathValue("name") {
+			writeJSON(w, http.StatusOK, p)
+			return
+		}
+	}
+	writeError(w, http.StatusNotFound, errors.New("no policy "+r.PathValue("name")))
+}
+
+// postEndpoint is drain, eject and readmit, the operator's word on an endpoint, and beat, the endpoint's own.
+func (g *Gateway) postEndpoint(w http.ResponseWriter, r *http.Request) {
+	c := g.cluster(r.PathValue("name"))
+	if c == nil {
+		writeError(w, http.StatusNotFound, errors.New("no cluster "+r.PathValue("name")))
+		return
+	}
+	var err error
+	switch id := r.PathValue("id"); r.PathValue("action") {
+	case "drain":
+		err = c.SetOverride(id, cluster.ForceDrain)
+	case "eject":
+		err = c.SetOverride(id, cluster.ForceDown)
+	case "readmit":
+		err = c.SetOverride(id, cluster.NoOverride)
+	case "beat":
+		err = c.Beat(id)
+	default:
+		writeError(w, http.StatusNotFound, errors.New("no action "+r.PathValue("action")+", want drain, eject, readmit or beat"))
+		return
+	}
+	var unknown *cluster.UnknownEndpointError
+	switch {
+	case errors.As(err, &unknown):
+		writeError(w, http.StatusNotFound, err)
+	case err != nil:
+		writeError(w, http.StatusConflict, err)
+	default:
+		w.WriteHeader(http.StatusNoContent)
+	}
+}
+
+func writeJSON(w http.ResponseWriter, status int, v any) {
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Cache-Control", "no-store")
+	w.WriteHeader(status)
+	enc := json.NewEncoder(w)
+	enc.SetIndent("", "  ")
+	_ = enc.Encode(v) // the client left
+}
+
+func writeError(w http.ResponseWriter, status int, err error) {
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(status)
+	_ = json.NewEncoder(w).Encode(map[string]any{
+		"type": "about:blank", "title": http.StatusText(status), "status": status, "detail": err.Error(),
+	})
+}
+
+// newAdminServer bounds what a slow or hostile client of the admin API can hold.
+func newAdminServer(h http.Handler) *http.Server {
+	return &http.Server{
+		Handler: h, ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 30 * time.Second, IdleTimeout: 2 * time.Minute,
+		MaxHeaderBytes: 64 << 10,
+	}
+}

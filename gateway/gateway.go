@@ -1,0 +1,226 @@
+// Package gateway puts Weir together: it reads the configuration, loads policies, starts discovery, clusters, listeners
+// and the admin API, and changes all of that while traffic flows.
+package gateway
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/weir-lb/weir/discovery"
+	"github.com/weir-lb/weir/discovery/consul"
+	"github.com/weir-lb/weir/gateway/internal/cluster"
+	"github.com/weir-lb/weir/gateway/internal/config"
+	"github.com/weir-lb/weir/gateway/internal/proxy"
+	"github.com/weir-lb/weir/policies"
+	"github.com/weir-lb/weir/wasmhost"
+)
+
+// Options of a gateway.
+type Options struct {
+	Path    string         // of the configuration; read again at each Reload
+	Strict  bool           // a policy that is refused is an error at the start too
+	Log     *slog.Logger   // required
+	Level   *slog.LevelVar // set to log.level of the configuration; may be nil
+	Version string         // for weir_build_info
+}
+
+// Gateway is a running gateway.
+type Gateway struct {
+	options  Options
+	log      *slog.Logger
+	registry *prometheus.Registry
+	host     *wasmhost.Host
+	leases   *cluster.Leases
+	snapshot *discovery.Snapshot
+	data     *proxy.Server
+	admin    *http.Server
+	token    atomic.Pointer[string]
+	reloads  reloadCounts
+	serving  sync.WaitGroup // data listeners and the admin server
+
+	reloading sync.Mutex // held during Reload and Shutdown, so there is one at a time
+
+	mu        sync.Mutex // guards what follows; held briefly
+	config    *config.Config
+	consul    *consul.Client
+	members   map[string]*member
+	policies  map[string]*policy
+	listeners map[string]net.Listener // by name; "admin" is the admin API's
+	closed    bool
+}
+
+// member is a cluster and what feeds it.
+type member struct {
+	cluster *cluster.Cluster
+	spec    clusterSpec
+	stop    context.CancelFunc // ends the source
+	done    chan struct{}
+}
+
+// Start reads the configuration and serves. What is wrong with the configuration comes back as one error of many
+// lines, each with its position.
+func Start(o Options) (*Gateway, error) {
+	cfg, err := load(o.Path)
+	if err != nil {
+		return nil, err
+	}
+	g := &Gateway{
+		options: o, log: o.Log, registry: prometheus.NewRegistry(),
+		members: map[string]*member{}, policies: map[string]*policy{}, listeners: map[string]net.Listener{},
+	}
+	if err := g.start(cfg); err != nil {
+		ctx, cancel := context.WithCancel(context.Background())
+		cancel()
+		_ = g.Shutdown(ctx)
+		return nil, err
+	}
+	return g, nil
+}
+
+func (g *Gateway) start(cfg *config.Config) (err error) {
+	ctx := context.Background()
+	if g.host, err = wasmhost.NewHost(wasmhost.HostOptions{Log: g.log}); err != nil {
+		return fmt.Errorf("wasm host: %w", err)
+	}
+	if g.leases, err = cluster.NewLeases(maxLeases); err != nil {
+		return fmt.Errorf("leases: %w", err)
+	}
+	if cfg.Consul.Snapshot != "" {
+		g.snapshot, err = discovery.OpenSnapshot(cfg.Consul.Snapshot, discovery.SnapshotOptions{})
+		if err != nil {
+			g.log.Warn("the snapshot of the last known good endpoints is not used", "err", err)
+		}
+	}
+	g.data = proxy.New(g.log)
+	g.register()
+	return g.apply(ctx, cfg, true)
+}
+
+// load reads a configuration.
+func load(path string) (*config.Config, error) {
+	return config.Load(path, config.Options{BuiltIns: policies.Names(), Environment: os.LookupEnv})
+}
+
+// maxLeases is for how many endpoints with heartbeats the lease cache has room.
+const maxLeases = 16384
+
+// Address returns the host:port that the listener of that name is bound to, "" if there is none.
+func (g *Gateway) Address(listener string) string {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if ln := g.listeners[listener]; ln != nil {
+		return ln.Addr().String()
+	}
+	return ""
+}
+
+// AdminAddress returns the host:port of the admin API.
+func (g *Gateway) AdminAddress() string { return g.Address(adminListener) }
+
+// adminListener is the name of the admin API's listener. A colon cannot be in a configured name.
+const adminListener = "admin:"
+
+// Shutdown stops taking connections, lets requests in flight finish until ctx ends, and releases everything.
+func (g *Gateway) Shutdown(ctx context.Context) error {
+	g.reloading.Lock()
+	defer g.reloading.Unlock()
+	g.mu.Lock()
+	g.closed = true
+	members, loaded := g.members, g.policies
+	admin := g.listeners[adminListener]
+	g.mu.Unlock()
+
+	var errs []error
+	if g.data != nil {
+		errs = append(errs, g.data.Shutdown(ctx))
+	}
+	for _, m := range members {
+		m.close()
+	}
+	for _, p := range loaded {
+		p.close()
+	}
+	if g.leases != nil {
+		g.leases.Close()
+	}
+	if g.snapshot != nil {
+		errs = append(errs, g.snapshot.Close())
+	}
+	if g.host != nil {
+		errs = append(errs, g.host.Close())
+	}
+	if admin != nil {
+		errs = append(errs, g.admin.Close())
+	}
+	g.serving.Wait()
+	return errors.Join(errs...)
+}
+
+func (m *member) close() {
+	m.stop()
+	<-m.done
+	m.cluster.Close()
+	m.spec.close()
+}
+
+// feed runs the source of m until m is closed or fed from elsewhere.
+func (m *member) feed(s discovery.Source) {
+	ctx, stop := context.WithCancel(context.Background())
+	m.stop, m.done = stop, make(chan struct{})
+	go func() {
+		defer close(m.done)
+		s.Run(ctx, m.cluster.Apply)
+	}()
+}
+
+// serve starts serving ln. The caller holds mu.
+func (g *Gateway) serve(name string, ln net.Listener) {
+	g.listeners[name] = ln
+	run, shown := g.data.Serve, name
+	if name == adminListener {
+		run, shown = g.admin.Serve, "admin"
+	}
+	g.log.Info("listening", "name", shown, "address", ln.Addr().String())
+	g.serving.Go(func() {
+		if err := run(ln); err != nil && !errors.Is(err, net.ErrClosed) && !errors.Is(err, http.ErrServerClosed) {
+			g.log.Error("a listener ended", "name", shown, "err", err)
+		}
+	})
+}
+
+func (g *Gateway) adminToken() string {
+	if t := g.token.Load(); t != nil {
+		return *t
+	}
+	return ""
+}
+
+func (g *Gateway) cluster(name string) *cluster.Cluster {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if m := g.members[name]; m != nil {
+		return m.cluster
+	}
+	return nil
+}
+
+// reloadCounts counts what became of reloads.
+type reloadCounts struct {
+	ok, refused atomic.Uint64
+	last        atomic.Int64 // Unix seconds of the last good one
+}
+
+func (r *reloadCounts) good() {
+	r.ok.Add(1)
+	r.last.Store(time.Now().Unix())
+}

@@ -1,0 +1,225 @@
+package gateway
+
+import (
+	"math"
+	"runtime"
+	"strconv"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+
+	"github.com/weir-lb/weir/gateway/internal/cluster"
+	"github.com/weir-lb/weir/gateway/internal/proxy"
+	"github.com/weir-lb/weir/gateway/internal/upstream"
+	"github.com/weir-lb/weir/policies"
+	"github.com/weir-lb/weir/wasmhost"
+)
+
+// maxEndpointSeries is the size of a cluster above which its endpoints have no series of their own.
+const maxEndpointSeries = 500
+
+// metric describes one family; help doubles as the text of docs/OPERATIONS.md, which a test compares.
+type metric struct {
+	name, help string
+	kind       prometheus.ValueType
+	labels     []string
+	desc       *prometheus.Desc
+}
+
+func family(kind prometheus.ValueType, name, help string, labels ...string) *metric {
+	return &metric{name: name, help: help, kind: kind, labels: labels, desc: prometheus.NewDesc(name, help, labels, nil)}
+}
+
+const (
+	counter = prometheus.CounterValue
+	gauge   = prometheus.GaugeValue
+	// Histograms have the kind Untyped here, for the table alone.
+	histogram = prometheus.UntypedValue
+)
+
+var (
+	mRequests    = family(counter, "weir_requests_total", "Requests answered, by class of status (2xx, 4xx, ...).", "route", "cluster", "code")
+	mDuration    = family(histogram, "weir_request_duration_seconds", "Time from a request's arrival to its last byte.", "cluster")
+	mAttempts    = family(counter, "weir_attempts_total", "Attempts at endpoints, by how they ended.", "cluster", "class")
+	mRetries     = family(counter, "weir_retries_total", "What followed an attempt that failed.", "cluster", "verdict")
+	mRejected    = family(counter, "weir_rejected_requests_total", "Requests answered with an error of our own, by reason.", "reason")
+	mAborted     = family(counter, "weir_aborted_responses_total", "Responses cut off after their head was sent.")
+	mClients     = family(gauge, "weir_client_connections", "Connections from clients.")
+	mUp          = family(gauge, "weir_endpoint_up", "1 if the endpoint gets traffic, 0.5 if degraded.", "cluster", "endpoint")
+	mInflight    = family(gauge, "weir_endpoint_inflight", "Attempts in flight.", "cluster", "endpoint")
+	mEWMA        = family(gauge, "weir_endpoint_ewma_seconds", "Smoothed time of good attempts.", "cluster", "endpoint")
+	mEjections   = family(counter, "weir_endpoint_ejections_total", "Passive ejections.", "cluster", "endpoint")
+	mPicked      = family(counter, "weir_endpoint_attempts_total", "Attempts begun.", "cluster", "endpoint")
+	mEndpoints   = family(gauge, "weir_cluster_endpoints", "Endpoints by state (up, degraded, draining, down).", "cluster", "state")
+	mAge         = family(gauge, "weir_discovery_age_seconds", "Age of the last good answer of discovery; 0 for static endpoints.", "cluster")
+	mConnections = family(gauge, "weir_upstream_connections", "Connections to endpoints, by state (idle, active).", "cluster", "state")
+	mLeases      = family(counter, "weir_lease_events_total", "Heartbeats and what their leases met in the cache.", "event")
+	mPicks       = family(counter, "weir_policy_picks_total", "Calls of a Wasm policy, by result.", "policy", "result")
+	mFuel        = family(histogram, "weir_policy_fuel", "Fuel that a call used.", "policy")
+	mPickSeconds = family(histogram, "weir_policy_pick_seconds", "Time of a call, one in 64 measured.", "policy")
+	mFailures    = family(counter, "weir_policy_failures_total", "Calls that failed, by class.", "policy", "class")
+	mRecreated   = family(counter, "weir_policy_instances_recreated_total", "Guest instances replaced after a failure.", "policy")
+	mQuarantined = family(gauge, "weir_policy_quarantined", "1 while the policy is in quarantine.", "policy")
+	mRefused     = family(gauge, "weir_policy_refused", "1 if the module was refused and the fallback serves.", "policy")
+	mEngine      = family(gauge, "weir_wasm_engine", "1 for the engine that runs guests (compiler or interpreter).", "engine")
+	mReloads     = family(counter, "weir_reloads_total", "Reloads of the configuration, by result (ok, refused).", "result")
+	mReloaded    = family(gauge, "weir_config_last_reload_timestamp_seconds", "When the configuration was last taken.")
+	mBuild       = family(gauge, "weir_build_info", "1, with version and toolchain.", "version", "go")
+)
+
+var families = []*metric{
+	mRequests, mDuration, mAttempts, mRetries, mRejected, mAborted, mClients, mUp, mInflight, mEWMA, mEjections, mPicked,
+	mEndpoints, mAge, mConnections, mLeases, mPicks, mFuel, mPickSeconds, mFailures, mRecreated, mQuarantined,
+	mRefused, mEngine, mReloads, mReloaded, mBuild,
+}
+
+func (g *Gateway) register() {
+	g.registry.MustRegister(g, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+}
+
+// Describe implements prometheus.Collector.
+func (g *Gateway) Describe(ch chan<- *prometheus.Desc) {
+	for _, m := range families {
+		ch <- m.desc
+	}
+}
+
+// Collect implements prometheus.Collector. The request path only counts in atomics; everything else happens here.
+func (g *Gateway) Collect(ch chan<- prometheus.Metric) {
+	c := collection{ch}
+	c.data(g.data.Stats())
+	for _, m := range g.clusters() {
+		c.cluster(m)
+	}
+	l := g.leases.Stats()
+	c.add(mLeases, float64(l.Beats), "beat")
+	c.add(mLeases, float64(l.InstallRetries), "install_retry")
+	c.add(mLeases, float64(l.Unstored), "unstored")
+	c.add(mLeases, float64(l.Overruns), "overrun")
+	for _, p := range g.loaded() {
+		c.policy(p)
+	}
+	c.add(mEngine, 1, g.host.Engine())
+	c.add(mReloads, float64(g.reloads.ok.Load()), "ok")
+	c.add(mReloads, float64(g.reloads.refused.Load()), "refused")
+	c.add(mReloaded, float64(g.reloads.last.Load()))
+	c.add(mBuild, 1, g.options.Version, runtime.Version())
+}
+
+// collection sends samples.
+type collection struct{ ch chan<- prometheus.Metric }
+
+func (c collection) add(m *metric, v float64, labels ...string) {
+	c.ch <- prometheus.MustNewConstMetric(m.desc, m.kind, v, labels...)
+}
+
+// histogram sends counts, which are not cumulative and have one more entry than bounds.
+func (c collection) histogram(m *metric, bounds []float64, counts []uint64, sum float64, labels ...string) {
+	cumulative := make(map[float64]uint64, len(bounds))
+	total := uint64(0)
+	for i, n := range counts {
+		total += n
+		if i < len(bounds) {
+			cumulative[bounds[i]] = total
+		}
+	}
+	c.ch <- prometheus.MustNewConstHistogram(m.desc, total, sum, cumulative, labels...)
+}
+
+func (c collection) data(s proxy.Stats) {
+	for _, r := range s.Routes {
+		for class, n := range r.Codes {
+			if n > 0 {
+				c.add(mRequests, float64(n), r.Route, r.Cluster, strconv.Itoa(class)+"xx")
+			}
+		}
+	}
+	for _, cl := range s.Clusters {
+		for class, n := range cl.Attempts {
+			c.add(mAttempts, float64(n), cl.Cluster, policies.Class(class).String())
+		}
+		for verdict, n := range cl.Retries {
+			c.add(mRetries, float64(n), cl.Cluster, verdict)
+		}
+		c.histogram(mDuration, seconds(cl.Latency.Bounds), cl.Latency.Counts, cl.Latency.Sum.Seconds(), cl.Cluster)
+	}
+	for reason, n := range s.Rejected {
+		c.add(mRejected, float64(n), reason)
+	}
+	c.add(mAborted, float64(s.Aborted))
+	c.add(mClients, float64(s.Connections))
+}
+
+func seconds(ds []time.Duration) []float64 {
+	out := make([]float64, len(ds))
+	for i, d := range ds {
+		out[i] = d.Seconds()
+	}
+	return out
+}
+
+func (c collection) cluster(m *cluster.Cluster) {
+	s := m.Status()
+	c.add(mAge, s.AgeSeconds, s.Name)
+	states := map[string]int{"up": 0, "degraded": 0, "draining": 0, "down": 0}
+	for _, e := range s.Endpoints {
+		states[e.State]++
+		if len(s.Endpoints) > maxEndpointSeries {
+			continue
+		}
+		c.add(mUp, map[string]float64{"up": 1, "degraded": 0.5}[e.State], s.Name, e.ID)
+		c.add(mInflight, float64(e.Inflight), s.Name, e.ID)
+		c.add(mEWMA, e.EWMA, s.Name, e.ID)
+		c.add(mEjections, float64(e.Ejections), s.Name, e.ID)
+		c.add(mPicked, float64(e.Attempts), s.Name, e.ID)
+	}
+	for state, n := range states {
+		c.add(mEndpoints, float64(n), s.Name, state)
+	}
+	var idle, active int
+	for _, e := range m.Load().Endpoints {
+		if p, ok := e.Transport.(*upstream.Pool); ok {
+			st := p.Stats()
+			idle += st.Idle
+			active += st.Open - st.Idle
+		}
+	}
+	c.add(mConnections, float64(idle), s.Name, "idle")
+	c.add(mConnections, float64(active), s.Name, "active")
+}
+
+func (c collection) policy(p *policy) {
+	refused := 0.0
+	if p.module == nil {
+		refused = 1
+	}
+	c.add(mRefused, refused, p.name)
+	if p.module == nil {
+		return
+	}
+	s := p.module.Stats()
+	for r, n := range s.Picks {
+		c.add(mPicks, float64(n), p.name, wasmhost.Result(r).String())
+	}
+	for f, n := range s.Failures {
+		c.add(mFailures, float64(n), p.name, wasmhost.Failure(f).String())
+	}
+	c.powers(mFuel, s.Fuel, 1, p.name)
+	c.powers(mPickSeconds, s.Nanoseconds, 1e9, p.name)
+	c.add(mRecreated, float64(s.Recreated), p.name)
+	quarantined := 0.0
+	if s.Quarantined {
+		quarantined = 1
+	}
+	c.add(mQuarantined, quarantined, p.name)
+}
+
+// powers sends a histogram of powers of two, in units of which a metric's unit has so many.
+func (c collection) powers(m *metric, h wasmhost.Histogram, units float64, labels ...string) {
+	bounds := make([]float64, len(h.Counts)-1)
+	for i := range bounds {
+		bounds[i] = (math.Exp2(float64(i)) - 1) / units // the largest whole number in the bucket
+	}
+	c.histogram(m, bounds, h.Counts[:], float64(h.Sum)/units, labels...)
+}

@@ -1,0 +1,93 @@
+package gateway
+
+import (
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/weir-lb/weir/discovery"
+	"github.com/weir-lb/weir/gateway/internal/cluster"
+)
+
+// Readiness is the body of /readyz.
+type Readiness struct {
+	Ready    bool               `json:"ready"`  // every cluster had one answer of discovery, or a snapshot
+	Status   string             `json:"status"` // ready, degraded (something needs a look), starting
+	Clusters []ClusterReadiness `json:"clusters"`
+	Refused  []string           `json:"refused_policies,omitempty"` // their fallbacks serve
+}
+
+// ClusterReadiness says where a cluster's endpoints come from.
+type ClusterReadiness struct {
+	Name       string  `json:"name"`
+	Origin     string  `json:"origin"` // none, static, snapshot, live
+	AgeSeconds float64 `json:"age_seconds"`
+	Endpoints  int     `json:"endpoints"`
+	Up         int     `json:"up"`
+	Error      string  `json:"error,omitempty"`
+}
+
+// Ready tells whether the gateway can serve. Losing Consul does not make it unready: it serves what it knows.
+func (g *Gateway) Ready() Readiness {
+	r := Readiness{Ready: true, Status: "ready", Clusters: []ClusterReadiness{}}
+	for _, c := range g.clusters() {
+		state, answered := c.Ready()
+		s := c.Load()
+		cr := ClusterReadiness{
+			Name: c.Name(), Origin: state.Origin.String(), Endpoints: len(s.Endpoints), Up: len(s.View.Up),
+		}
+		if state.Origin == discovery.OriginLive || state.Origin == discovery.OriginSnapshot {
+			cr.AgeSeconds = time.Since(state.At).Seconds()
+		}
+		if state.Err != nil {
+			cr.Error = state.Err.Error()
+			r.Status = "degraded"
+		}
+		if state.Origin == discovery.OriginSnapshot || cr.Up == 0 {
+			r.Status = "degraded"
+		}
+		if !answered {
+			r.Ready = false
+		}
+		r.Clusters = append(r.Clusters, cr)
+	}
+	for _, p := range g.loaded() {
+		if p.module == nil {
+			r.Refused = append(r.Refused, p.name)
+			r.Status = "degraded"
+		}
+	}
+	if !r.Ready {
+		r.Status = "starting"
+	}
+	return r
+}
+
+// clusters returns the clusters by name.
+func (g *Gateway) clusters() []*cluster.Cluster {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	out := make([]*cluster.Cluster, 0, len(g.members))
+	for _, name := range slices.Sorted(maps.Keys(g.members)) {
+		out = append(out, g.members[name].cluster)
+	}
+	return out
+}
+
+// Clusters describes the clusters, by name.
+func (g *Gateway) Clusters() []cluster.Status {
+	out := []cluster.Status{}
+	for _, c := range g.clusters() {
+		out = append(out, c.Status())
+	}
+	return out
+}
+
+// Retries returns how many attempts were made beyond the first of a request.
+func (g *Gateway) Retries() uint64 {
+	n := uint64(0)
+	for _, c := range g.data.Stats().Clusters {
+		n += c.Retries["granted"]
+	}
+	return n
+}

@@ -1,0 +1,189 @@
+package gateway
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/weir-lb/weir/discovery"
+	"github.com/weir-lb/weir/gateway/internal/cluster"
+	"github.com/weir-lb/weir/gateway/internal/config"
+	"github.com/weir-lb/weir/gateway/internal/proxy"
+	"github.com/weir-lb/weir/gateway/internal/upstream"
+	"github.com/weir-lb/weir/policies"
+	"github.com/weir-lb/weir/wasmhost"
+)
+
+// clusterSpec is a cluster's part of the configuration, resolved: no name in it is looked up again.
+type clusterSpec struct {
+	settings  cluster.Settings
+	key       string // equal keys mean equal settings
+	policy    *policy
+	instance  *wasmhost.Policy // nil if the policy is native
+	source    discovery.Source
+	sourceKey string
+}
+
+func (s clusterSpec) sameSettings(o clusterSpec) bool {
+	return s.key == o.key && s.instance == o.instance
+}
+
+func (s clusterSpec) close() {
+	if s.instance != nil {
+		_ = s.instance.Close()
+	}
+}
+
+func (g *Gateway) newSpec(name string, cfg *config.Config, cc *config.Cluster, ch *change) clusterSpec {
+	failover := &policies.NextEndpoint{Conditions: conditions(cc.Retry.Conditions)}
+	s := clusterSpec{settings: cluster.Settings{
+		Failover:  failover,
+		Zone:      cfg.Zone,
+		Transport: transport(cc),
+		Outlier: cluster.Outlier{
+			Consecutive: cc.Outlier.Consecutive, BaseEjection: cc.Outlier.BaseEjection, MaxEjected: cc.Outlier.MaxEjected,
+		},
+	}}
+	if p := cc.Probe; p != nil {
+		s.settings.Probe = &cluster.Probe{Interval: p.Interval, Timeout: p.Timeout, Fall: p.Fall, Rise: p.Rise}
+		if p.HTTP != nil {
+			s.settings.Probe.Path, s.settings.Probe.Host, s.settings.Probe.Statuses = p.HTTP.Path, p.HTTP.Host, p.HTTP.Status
+		}
+	}
+	if cc.Heartbeat != nil {
+		s.settings.Heartbeat = cc.Heartbeat.TTL
+	}
+	s.policy = ch.policies[cc.Policy]
+	switch old := g.members[name]; {
+	case s.policy == nil:
+		s.settings.Policy, _ = policies.ByName(cc.Policy)
+	case s.policy.module == nil:
+		s.settings.Policy, _ = policies.ByName(s.policy.config.Fallback)
+	case old != nil && old.spec.policy == s.policy && old.spec.instance != nil &&
+		slices.Equal(g.config.Clusters[name].Retry.Conditions, cc.Retry.Conditions):
+		s.instance = old.spec.instance
+		s.settings.Policy = s.instance
+	default:
+		fallback, _ := policies.ByName(s.policy.config.Fallback)
+		s.instance = s.policy.module.NewPolicy(name, fallback, failover)
+		s.settings.Policy = s.instance
+	}
+	s.key = fingerprint(cc, cfg.Zone)
+	s.source, s.sourceKey = g.source(cfg, cc, ch)
+	return s
+}
+
+// fingerprint is equal for equal values. It is for comparing, off the request path.
+func fingerprint(values ...any) string {
+	b, err := json.Marshal(values)
+	if err != nil {
+		panic(err) // configuration structs have no channels or functions
+	}
+	return string(b)
+}
+
+func (g *Gateway) source(cfg *config.Config, cc *config.Cluster, ch *change) (discovery.Source, string) {
+	if cc.Consul != nil {
+		return ch.consul.Service(query(cc.Consul)), fmt.Sprintf("%p", ch.consul) + fingerprint(cc.Consul)
+	}
+	instances := make([]discovery.Instance, 0, len(cc.Endpoints))
+	for _, e := range cc.Endpoints {
+		name := e.Name
+		if name == "" {
+			name = e.Address
+		}
+		instances = append(instances, discovery.Instance{
+			ID: name, Name: name, Address: e.Address, Weight: e.Weight, Tier: uint8(e.Tier), Zone: e.Zone, Meta: e.Meta,
+			Canary: e.Meta["canary"] == "true",
+		})
+	}
+	return discovery.NewStatic(instances), fingerprint(instances)
+}
+
+func transport(cc *config.Cluster) func(string) cluster.Transport {
+	queue := cc.Limits.Queue
+	if queue == 0 {
+		queue = -1 // 0 is the default to upstream
+	}
+	return func(address string) cluster.Transport {
+		return upstream.New(upstream.Config{
+			Address: address, MaxConns: cc.Limits.Connections, Queue: queue, QueueTimeout: cc.Limits.QueueTimeout,
+			ConnectTimeout: cc.ConnectTimeout,
+		})
+	}
+}
+
+// conditions turns the words of retry.conditions into classes and statuses.
+func conditions(words []string) policies.Conditions {
+	classes := map[string][]policies.Class{
+		"connect": {
+			policies.Refused, policies.ConnectTimeout, policies.TLSFailed, policies.Unresolvable, policies.PoolExhausted,
+		},
+		"reset":   {policies.Reset, policies.Malformed},
+		"timeout": {policies.HeaderTimeout},
+	}
+	var c policies.Conditions
+	for _, w := range words {
+		if status, err := strconv.Atoi(w); err == nil {
+			c.Statuses = append(c.Statuses, status)
+		}
+		for _, class := range classes[w] {
+			c.Classes |= 1 << class
+		}
+	}
+	return c
+}
+
+// forever stands for "no timeout", with room to be added to a time.
+const forever = 10 * 365 * 24 * time.Hour
+
+func (g *Gateway) routes(cfg *config.Config) *proxy.Config {
+	out := &proxy.Config{}
+	for _, l := range cfg.Listeners {
+		out.Trusted = append(out.Trusted, l.Trusted...)
+	}
+	for _, r := range cfg.Routes {
+		cc := cfg.Clusters[r.Cluster]
+		route := proxy.Route{
+			Name: r.Name, Host: r.Host, Path: r.Path, StripPrefix: r.StripPrefix, Cluster: g.members[r.Cluster].cluster,
+			Timeout: r.Timeout, PerTryTimeout: cc.Retry.PerTryTimeout, Attempts: cc.Retry.Attempts,
+			Budget: int(cc.Retry.Budget * 100), MaxRequests: cc.Limits.Requests, Affinity: affinity(cc.Affinity),
+		}
+		if route.Timeout == 0 {
+			route.Timeout = forever
+		}
+		for _, k := range slices.Sorted(maps.Keys(r.Headers)) {
+			route.Headers = append(route.Headers, proxy.Match{Name: k, Value: r.Headers[k]})
+		}
+		out.Routes = append(out.Routes, route)
+	}
+	return out
+}
+
+func affinity(a *config.Affinity) proxy.Affinity {
+	switch {
+	case a == nil:
+		return proxy.Affinity{}
+	case a.Header != "":
+		return proxy.Affinity{Source: proxy.HeaderKey, Name: a.Header}
+	case a.Cookie != "":
+		return proxy.Affinity{Source: proxy.CookieKey, Name: a.Cookie}
+	case a.ClientIP:
+		return proxy.Affinity{Source: proxy.ClientIPKey}
+	case a.Path:
+		return proxy.Affinity{Source: proxy.PathKey}
+	}
+	return proxy.Affinity{Source: proxy.QueryKey, Name: a.Query}
+}
+
+func usesConsul(cfg *config.Config) bool {
+	for _, c := range cfg.Clusters {
+		if c.Consul != nil {
+			return true
+		}
+	}
+	return false
+}
