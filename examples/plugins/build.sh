@@ -1,6 +1,6 @@
 #!/bin/sh
 # Builds the example policies: build.sh [-o DIR] [NAME...]
-# Without names, all of them; without -o, each beside its source. toolchain.txt says what the committed ones were built with.
+# Without names, all of them; without -o, each into its folder. toolchain.txt says what the committed ones were built with.
 set -eu
 cd "$(dirname "$0")"
 sdk=../../wasmhost/sdk
@@ -37,10 +37,10 @@ fi
 for name; do
 	wasm=${out:-$name}/$name.wasm
 	case $name in
-	p2c) c p2c/p2c.c "$wasm" ;;
-	primary-standby) c primary-standby/primary_standby.c "$wasm" ;;
-	round-robin) wat round-robin/round_robin.wat "$wasm" ;;
-	weighted-canary) assemblyscript weighted-canary weighted_canary.ts "$wasm" ;;
+	p2c) c p2c/src/p2c.c "$wasm" ;;
+	primary-standby) c primary-standby/src/primary_standby.c "$wasm" ;;
+	round-robin) wat round-robin/src/round_robin.wat "$wasm" ;;
+	weighted-canary) assemblyscript weighted-canary src/weighted_canary.ts "$wasm" ;;
 	*) echo "build.sh: no policy $name, want p2c, primary-standby, round-robin or weighted-canary" >&2; exit 2 ;;
 	esac
 	echo "$wasm $(wc -c <"$wasm") bytes"

@@ -126,8 +126,9 @@ export class Settings {
       end = begin;
       while (end < this.json.length && isDigitOrPoint(this.json.charCodeAt(end))) end++;
       this.at = end;
-      this.number = parseFloat(this.json.substring(begin, end));
-      return end > begin && isFinite(this.number) ? 1 : -1;
+      const digits = this.json.substring(begin, end);
+      this.number = parseFloat(digits);
+      return isFinite(this.number) && digits.indexOf(".") == digits.lastIndexOf(".") ? 1 : -1;
     }
     end = this.json.indexOf('"', begin);
     if (end < 0) return -1;

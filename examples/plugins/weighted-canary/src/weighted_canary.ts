@@ -1,8 +1,8 @@
 // Sends a share of the users to the canary endpoints and keeps each user on one side. README.md says more.
 import {
   CANARY, DEFER, HAS_KEY, REPLICABLE, Request, STEP, Settings, Table, mix,
-} from "../../../wasmhost/sdk/assemblyscript/lb";
-export { lb_alloc } from "../../../wasmhost/sdk/assemblyscript/lb";
+} from "../../../../wasmhost/sdk/assemblyscript/lb";
+export { lb_alloc } from "../../../../wasmhost/sdk/assemblyscript/lb";
 
 const STABLE: u8 = 0, CANARY_SIDE: u8 = 1, EITHER: u8 = 2;
 // Decorrelates the sides from policies that use the key's hash too.

@@ -1,0 +1,97 @@
+// Package plugintest loads example policies for tests, and holds that it is the guest that decides, not its fallback.
+package plugintest
+
+import (
+	"log/slog"
+	"sync/atomic"
+	"testing"
+
+	"github.com/weir-lb/weir/examples/plugins"
+	"github.com/weir-lb/weir/policies"
+	"github.com/weir-lb/weir/wasmhost"
+)
+
+// Load loads the committed module of a policy with a configuration, "" for none. An error is the host's refusal.
+func Load(t testing.TB, name, config string) (*wasmhost.Module, error) {
+	t.Helper()
+	wasm, err := plugins.Files.ReadFile(name + "/" + name + ".wasm")
+	if err != nil {
+		t.Fatal(err)
+	}
+	host, err := wasmhost.NewHost(wasmhost.HostOptions{Log: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := host.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	m, err := host.Load(t.Context(), wasm, wasmhost.Options{Name: name, Config: []byte(config)})
+	if err == nil {
+		t.Cleanup(func() {
+			if err := m.Close(); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	return m, err
+}
+
+// Policy is a policy of a module that serves nothing yet. When the test ends, no call of the guest may have failed, and
+// the fallback may have found an endpoint only where the guest could not be asked: while it took a table, and for a
+// request with an older table.
+func Policy(t testing.TB, name, config string) *wasmhost.Policy {
+	t.Helper()
+	m, err := Load(t, name, config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := &witness{Policy: policies.P2C{}}
+	p := m.NewPolicy("test", w, &policies.NextEndpoint{})
+	t.Cleanup(func() {
+		s := p.Stats()
+		for f, n := range s.Failures {
+			if n != 0 {
+				t.Errorf("the guest of %s failed %d times by %v: %s", name, n, wasmhost.Failure(f), s.LastFailure)
+			}
+		}
+		if n := s.Picks[wasmhost.Stale]; n != 0 {
+			t.Errorf("%s named an endpoint that is down or was tried %d times", name, n)
+		}
+		if got, most := w.found.Load(), s.Picks[wasmhost.Busy]+s.Picks[wasmhost.Outdated]; got > most {
+			t.Errorf("the fallback of %s found an endpoint %d times, want at most %d: the guest deferred with some left", name, got, most)
+		}
+		if s.Picks[wasmhost.Chosen] == 0 {
+			t.Errorf("%s was never asked", name)
+		}
+		if err := p.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return p
+}
+
+// witness is a fallback that counts how often it finds an endpoint.
+type witness struct {
+	policies.Policy
+	found atomic.Uint64
+}
+
+func (w *witness) Build(t *policies.Table) (policies.Picker, error) {
+	p, err := w.Policy.Build(t)
+	return &witnessPicker{p, w}, err
+}
+
+type witnessPicker struct {
+	policies.Picker
+	witness *witness
+}
+
+func (p *witnessPicker) Pick(r *policies.Request, v *policies.View) int {
+	i := p.Picker.Pick(r, v)
+	if i != policies.None {
+		p.witness.found.Add(1)
+	}
+	return i
+}
