@@ -104,7 +104,7 @@ var hostFunctions = []hostFunction{
 		name := c.read(s[0], s[1])
 		s[0] = 0
 		if c.req.Attrs != nil {
-			if b, ok := c.req.Attrs.Cookie(string(name)); ok {
+			if b, ok := c.req.Attrs.Cookie(c.in.cookieName(name)); ok {
 				c.charge(uint64(len(b)) >> hostByteShift)
 				s[0] = c.hash(b, s[2])
 			}
@@ -191,6 +191,18 @@ func (in *instance) headerID(name []byte) uint64 {
 	}
 	in.headers = append(in.headers, lower)
 	return uint64(len(in.headers) - 1)
+}
+
+// cookieName returns name as a string, without making one for a cookie that the guest asks for time and again.
+func (in *instance) cookieName(name []byte) string {
+	s, ok := in.cookies[string(name)]
+	if !ok {
+		s = string(name)
+		if len(in.cookies) < maxHeaders && len(s) <= maxHeaderName {
+			in.cookies[s] = s
+		}
+	}
+	return s
 }
 
 // metadata finds key in pairs, which are sorted.

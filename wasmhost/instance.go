@@ -36,6 +36,7 @@ type instance struct {
 	flags   uint64
 	columns []policies.Column // live columns wanted, health excepted
 	headers []string          // by the id that the guest knows
+	cookies map[string]string // names asked for, a few
 
 	config region
 	req    region
@@ -57,7 +58,7 @@ var errFuel = errors.New("out of fuel")
 
 // newInstance makes an instance and takes it as far as lb_init.
 func (m *Module) newInstance(cluster string, sh *shared) (in *instance, err error) {
-	in = &instance{module: m, cluster: cluster, shared: sh}
+	in = &instance{module: m, cluster: cluster, shared: sh, cookies: map[string]string{}}
 	in.call = callContext{in: in, rand: xxhash.Sum64String(m.options.Name) ^ xxhash.Sum64String(cluster)}
 	// The module's own name is left out so that it can be there many times, and no _start is called.
 	config := wazero.NewModuleConfig().WithName("").WithStartFunctions()

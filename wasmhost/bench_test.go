@@ -1,0 +1,59 @@
+package wasmhost_test
+
+import (
+	"fmt"
+	"testing"
+
+	"github.com/weir-lb/weir/policies"
+	"github.com/weir-lb/weir/wasmhost"
+)
+
+// BenchmarkPick sets the guest p2c beside its native twin and beside a policy that does nothing.
+func BenchmarkPick(b *testing.B) {
+	m, err := newHost(b).Load(b.Context(), guest(b, "p2c"), wasmhost.Options{})
+	if err != nil {
+		b.Fatal(err)
+	}
+	native, ok := policies.ByName("p2c")
+	if !ok {
+		b.Fatal("no p2c")
+	}
+	for _, n := range []int{16, 64, 256, 1000} {
+		tab := table(n)
+		v := view(tab, 1)
+		for _, c := range []struct {
+			name   string
+			policy policies.Policy
+		}{{"null", first{}}, {"native", native}, {"wasm", policy(b, m)}} {
+			pk, err := c.policy.Build(tab)
+			if err != nil {
+				b.Fatal(err)
+			}
+			b.Run(fmt.Sprintf("%s/endpoints=%d", c.name, n), func(b *testing.B) {
+				r := request(0)
+				b.ReportAllocs()
+				for b.Loop() {
+					r.Seq++
+					r.Now += 100
+					r.Rand = r.Rand*6364136223846793005 + 1442695040888963407
+					pk.Pick(r, v)
+				}
+			})
+		}
+	}
+	b.Run("wasm/contended", func(b *testing.B) {
+		tab := table(16)
+		v := view(tab, 1)
+		pk, err := policy(b, m).Build(tab)
+		if err != nil {
+			b.Fatal(err)
+		}
+		b.RunParallel(func(pb *testing.PB) {
+			r := request(1)
+			for pb.Next() {
+				r.Rand = r.Rand*6364136223846793005 + 1442695040888963407
+				pk.Pick(r, v)
+			}
+		})
+	})
+}

@@ -1,0 +1,27 @@
+;; Power of two choices over the first tier of up[], by requests in flight. For benchmarks.
+(module
+  (memory (export "memory") 1)
+  (global $table (mut i32) (i32.const 0))
+  (global $heap (mut i32) (i32.const 1024))
+  (func (export "lb_abi_v1") (param i64) (result i64) (i64.const 0x0002_0000_0000))
+  (func (export "lb_alloc") (param i32) (param $len i32) (result i32)
+    (local $p i32)
+    (local.set $p (global.get $heap))
+    (global.set $heap (i32.and (i32.add (i32.add (local.get $p) (local.get $len)) (i32.const 7)) (i32.const -8)))
+    (local.get $p))
+  (func (export "lb_init") (param i32 i32) (result i32) (i32.const 0))
+  (func (export "lb_endpoints") (param i32) (result i32) (global.set $table (local.get 0)) (i32.const 0))
+  (func $at (param $off i32) (param $i i32) (result i32)
+    (i32.load (i32.add (i32.add (global.get $table) (i32.load (i32.add (global.get $table) (local.get $off))))
+      (i32.shl (local.get $i) (i32.const 2)))))
+  (func (export "lb_pick") (param $req i32) (result i32)
+    (local $n i32) (local $a i32) (local $b i32) (local $rnd i64)
+    (local.set $n (i32.load offset=40 (global.get $table)))
+    (if (i32.or (i32.eqz (local.get $n)) (i32.load8_u offset=42 (local.get $req))) (then (return (i32.const -1))))
+    (local.set $rnd (i64.load offset=8 (local.get $req)))
+    (local.set $a (call $at (i32.const 36) (i32.wrap_i64 (i64.shr_u
+      (i64.mul (i64.and (local.get $rnd) (i64.const 0xffffffff)) (i64.extend_i32_u (local.get $n))) (i64.const 32)))))
+    (local.set $b (call $at (i32.const 36) (i32.wrap_i64 (i64.shr_u
+      (i64.mul (i64.shr_u (local.get $rnd) (i64.const 32)) (i64.extend_i32_u (local.get $n))) (i64.const 32)))))
+    (select (local.get $b) (local.get $a)
+      (i32.lt_u (call $at (i32.const 68) (local.get $b)) (call $at (i32.const 68) (local.get $a))))))
