@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
+	"strings"
 	"time"
 )
 
@@ -12,12 +14,11 @@ type Act func(x *Exchange)
 
 // Answer returns the bytes of a response with a Content-Length.
 func Answer(status int, body string, fields ...string) string {
-	head := fmt.Sprintf("HTTP/1.1 %d %s\r\n", status, http.StatusText(status))
-	for _, f := range fields {
-		head += f + "\r\n"
-	}
-	return head + fmt.Sprintf("Content-Length: %d\r\n\r\n%s", len(body), body)
+	return fmt.Sprintf("HTTP/1.1 %d %s\r\n%sContent-Length: %d\r\n\r\n%s", status, http.StatusText(status), lines(fields), len(body), body)
 }
+
+// lines ends every field with CRLF.
+func lines(fields []string) string { return strings.Join(append(slices.Clip(fields), ""), "\r\n") }
 
 // Respond reads the request and answers it.
 func Respond(status int, body string, fields ...string) Act {

@@ -87,11 +87,7 @@ func (c *Client) Post(path, body string, fields ...string) *Response {
 
 // Head returns the head of a request to host "test".
 func Head(method, path string, fields ...string) string {
-	h := fmt.Sprintf("%s %s HTTP/1.1\r\nHost: test\r\n", method, path)
-	for _, f := range fields {
-		h += f + "\r\n"
-	}
-	return h + "\r\n"
+	return fmt.Sprintf("%s %s HTTP/1.1\r\nHost: test\r\n%s\r\n", method, path, lines(fields))
 }
 
 // Ended reports whether the gateway closed or reset the connection, with nothing before that.

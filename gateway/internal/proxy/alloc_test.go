@@ -56,7 +56,7 @@ func TestAllocations(t *testing.T) {
 		"key":      func() { x.key(nil) },
 		"rewrite":  func() { x.rewrite(true) },
 		"attrs":    func() { (*attrs)(x).Header("x-forwarded-for"); (*attrs)(x).Cookie("sid") },
-		"classify": func() { classOf(503) },
+		"classify": func() { x.outcome.Class = classOf(503) },
 		"count":    func() { x.route.stats.count(200); x.route.cluster.latency.observe(1e6) },
 		"clean response": func() {
 			if err := resp.Read(br); err != nil {

@@ -187,9 +187,7 @@ func (x *exchange) finish() {
 			cs.latency.observe(time.Since(x.arrived))
 			cs.active.Add(-1)
 		}
-		if x.retried {
-			cs.retrying.Add(-1)
-		}
+		x.leaveBudget()
 	} else {
 		x.server.stats.unrouted.count(x.status)
 	}

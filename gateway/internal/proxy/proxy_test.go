@@ -96,13 +96,13 @@ func TestRequest(t *testing.T) {
 			if r := c.Post("/", body); r.Text != body {
 				t.Fatalf("body of %d bytes: got %d back", n, len(r.Text))
 			}
-			chunks := gatewaytest.Head("POST", "/", "Transfer-Encoding: chunked")
+			chunks := []byte(gatewaytest.Head("POST", "/", "Transfer-Encoding: chunked"))
 			for rest := body; len(rest) > 0; {
 				k := min(len(rest), 7000)
-				chunks += fmt.Sprintf("%x;ext=1\r\n%s\r\n", k, rest[:k])
+				chunks = fmt.Appendf(chunks, "%x;ext=1\r\n%s\r\n", k, rest[:k])
 				rest = rest[k:]
 			}
-			if r := c.Do(chunks + "0\r\nX-Trailer: 1\r\n\r\n"); r.Text != body {
+			if r := c.Do(string(chunks) + "0\r\nX-Trailer: 1\r\n\r\n"); r.Text != body {
 				t.Fatalf("chunked body of %d bytes: got %d back", n, len(r.Text))
 			}
 		}

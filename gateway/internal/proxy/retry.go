@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"math/rand/v2"
 	"time"
 
 	"github.com/weir-lb/weir/policies"
@@ -49,6 +50,7 @@ func (x *exchange) run() {
 		x.req.Attempt++
 		x.req.Last = *o
 		if o.Class == policies.OK && o.Status < 400 {
+			x.leaveBudget()
 			x.respond()
 			return
 		}
@@ -62,6 +64,7 @@ func (x *exchange) run() {
 			x.refuse(rejected, x.rejectStatus())
 			return
 		case o.Status != 0:
+			x.leaveBudget()
 			x.respond()
 			return
 		default:
@@ -146,20 +149,41 @@ func (x *exchange) perTry() time.Duration {
 	return max(d, time.Millisecond)
 }
 
-// withinBudget takes a share of the cluster's retry budget, which the request keeps to its end: without it, retries
-// multiply the load on endpoints that fail because of load.
+// A retry that finds the budget spent waits for its turn, rather than fail a request that could be saved: the budget
+// bounds how many retries load the cluster at a time, not how many there are.
+const (
+	budgetPause   = 2 * time.Millisecond
+	maxBudgetWait = time.Second
+)
+
+// withinBudget takes a share of the cluster's retry budget, until the head of the response is there: without it,
+// retries multiply the load on endpoints that fail because of load.
 func (x *exchange) withinBudget() bool {
 	if x.retried {
 		return true
 	}
 	cs := x.route.cluster
-	limit := max(minRetries, cs.active.Load()*int64(x.route.Budget)/100)
-	if cs.retrying.Add(1) > limit {
+	for waited := time.Duration(0); ; {
+		limit := max(minRetries, cs.active.Load()*int64(x.route.Budget)/100)
+		if cs.retrying.Add(1) <= limit {
+			x.retried = true
+			return true
+		}
 		cs.retrying.Add(-1)
-		return false
+		pause := budgetPause/2 + rand.N(budgetPause)
+		if waited += pause; waited > maxBudgetWait || time.Since(x.arrived)+pause >= x.route.Timeout {
+			return false
+		}
+		time.Sleep(pause)
 	}
-	x.retried = true
-	return true
+}
+
+// leaveBudget gives the share back.
+func (x *exchange) leaveBudget() {
+	if x.retried {
+		x.retried = false
+		x.route.cluster.retrying.Add(-1)
+	}
 }
 
 // leave gives up the response in hand, if there is one, for another attempt.

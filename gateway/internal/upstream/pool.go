@@ -6,8 +6,6 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
-
-	"github.com/weir-lb/weir/policies"
 )
 
 // Config bounds the pool of one endpoint. A zero field means its default.
@@ -88,12 +86,6 @@ type Pool struct {
 	closed  bool
 }
 
-// waiter is a request that waits for a connection. What it is sent may be nil: a slot to dial in.
-type waiter struct {
-	ch   chan *Conn
-	gone bool
-}
-
 // New returns a pool without connections. Close ends it.
 func New(cfg Config) *Pool {
 	p := &Pool{cfg: cfg.withDefaults()}
@@ -137,54 +129,6 @@ func (p *Pool) TakeFresh(d time.Duration) (*Conn, error) {
 		p.mu.Lock()
 	}
 	return p.takeSlot(d)
-}
-
-// takeSlot dials if there is room for one more connection, else waits for one. It is called with mu held.
-func (p *Pool) takeSlot(d time.Duration) (*Conn, error) {
-	if p.open < p.cfg.MaxConns {
-		p.open++
-		p.mu.Unlock()
-		return p.dial(d)
-	}
-	if p.waiting >= p.cfg.Queue {
-		p.mu.Unlock()
-		p.exhausted.Add(1)
-		return nil, &Error{Class: policies.PoolExhausted, Err: ErrPoolExhausted}
-	}
-	w := &waiter{ch: make(chan *Conn, 1)}
-	p.queue = append(p.queue, w)
-	p.waiting++
-	p.mu.Unlock()
-
-	began := now()
-	timer := time.NewTimer(min(d, p.cfg.QueueTimeout))
-	defer timer.Stop()
-	var c *Conn
-	select {
-	case c = <-w.ch:
-	case <-timer.C:
-		p.mu.Lock()
-		select {
-		case c = <-w.ch: // served in the very moment
-			p.mu.Unlock()
-		default:
-			w.gone = true
-			p.waiting--
-			p.mu.Unlock()
-			p.exhausted.Add(1)
-			return nil, &Error{Class: policies.PoolExhausted, Err: ErrPoolExhausted}
-		}
-	}
-	left := d - time.Duration(now()-began)
-	if c != nil {
-		if p.revive(c, left) {
-			return c, nil
-		}
-		p.mu.Lock()
-		p.open++ // revive closed it: its slot is ours, whoever else got it meanwhile
-		p.mu.Unlock()
-	}
-	return p.dial(left)
 }
 
 // revive makes an idle connection ready for a request, or closes it.
@@ -252,30 +196,6 @@ func (p *Pool) close(c *Conn, why Discard) {
 	c.end()
 	_ = c.tcp.Close()
 	p.slotFreed()
-}
-
-// slotFreed gives the slot of a connection that is gone to whoever waits for one.
-func (p *Pool) slotFreed() {
-	p.mu.Lock()
-	if w := p.next(); w != nil {
-		w.ch <- nil
-	} else {
-		p.open--
-	}
-	p.mu.Unlock()
-}
-
-// next takes the first waiter that did not give up off the queue. The caller holds mu.
-func (p *Pool) next() *waiter {
-	for len(p.queue) > 0 {
-		w := p.queue[0]
-		p.queue = p.queue[1:]
-		if !w.gone {
-			p.waiting--
-			return w
-		}
-	}
-	return nil
 }
 
 // reap closes what has been idle for too long, and comes again as long as anything is idle.

@@ -1,0 +1,85 @@
+package upstream
+
+import (
+	"time"
+
+	"github.com/weir-lb/weir/policies"
+)
+
+// waiter is a request that waits for a connection. What it is sent may be nil: a slot to dial in.
+type waiter struct {
+	ch   chan *Conn
+	gone bool
+}
+
+// takeSlot dials if there is room for one more connection, else waits for one. It is called with mu held.
+func (p *Pool) takeSlot(d time.Duration) (*Conn, error) {
+	if p.open < p.cfg.MaxConns {
+		p.open++
+		p.mu.Unlock()
+		return p.dial(d)
+	}
+	if p.waiting >= p.cfg.Queue {
+		p.mu.Unlock()
+		p.exhausted.Add(1)
+		return nil, &Error{Class: policies.PoolExhausted, Err: ErrPoolExhausted}
+	}
+	w := &waiter{ch: make(chan *Conn, 1)}
+	p.queue = append(p.queue, w)
+	p.waiting++
+	p.mu.Unlock()
+
+	began := now()
+	timer := time.NewTimer(min(d, p.cfg.QueueTimeout))
+	defer timer.Stop()
+	var c *Conn
+	select {
+	case c = <-w.ch:
+	case <-timer.C:
+		p.mu.Lock()
+		select {
+		case c = <-w.ch: // served in the very moment
+			p.mu.Unlock()
+		default:
+			w.gone = true
+			p.waiting--
+			p.mu.Unlock()
+			p.exhausted.Add(1)
+			return nil, &Error{Class: policies.PoolExhausted, Err: ErrPoolExhausted}
+		}
+	}
+	left := d - time.Duration(now()-began)
+	if c != nil {
+		if p.revive(c, left) {
+			return c, nil
+		}
+		p.mu.Lock()
+		p.open++ // revive closed it: its slot is ours, whoever else got it meanwhile
+		p.mu.Unlock()
+	}
+	return p.dial(left)
+}
+
+// slotFreed gives the slot of a connection that is gone to whoever waits for one.
+func (p *Pool) slotFreed() {
+	p.mu.Lock()
+	if w := p.next(); w != nil {
+		w.ch <- nil
+	} else {
+		p.open--
+	}
+	p.mu.Unlock()
+}
+
+// next takes the first waiter that did not give up off the queue. The caller holds mu.
+func (p *Pool) next() *waiter {
+	for len(p.queue) > 0 {
+		w := p.queue[0]
+		p.queue = p.queue[1:]
+		if !w.gone {
+			p.waiting--
+			return w
+		}
+	}
+	return nil
+}
