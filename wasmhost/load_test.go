@@ -105,7 +105,7 @@ func TestNativeCodeIsCached(t *testing.T) {
 	}
 }
 
-// TestGuestsAreBuiltFromTheirSource: what is committed is what wat2wasm makes, where there is one.
+// TestGuestsAreBuiltFromTheirSource: what is committed is what wat2wasm --debug-names makes, where there is one.
 func TestGuestsAreBuiltFromTheirSource(t *testing.T) {
 	sources, err := filepath.Glob("testdata/*.wat")
 	if err != nil || len(sources) == 0 {
@@ -119,7 +119,7 @@ func TestGuestsAreBuiltFromTheirSource(t *testing.T) {
 			continue
 		}
 		out := filepath.Join(t.TempDir(), name+".wasm")
-		if msg, err := exec.Command(tool, src, "-o", out).CombinedOutput(); err != nil {
+		if msg, err := exec.Command(tool, "--debug-names", src, "-o", out).CombinedOutput(); err != nil {
 			t.Fatalf("wat2wasm %s: %v\n%s", src, err, msg)
 		}
 		if built, err := os.ReadFile(out); err != nil || !slices.Equal(built, committed) {

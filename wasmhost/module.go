@@ -86,8 +86,9 @@ func (h *Host) Load(ctx context.Context, wasm []byte, o Options) (*Module, error
 	return m, nil
 }
 
-// compile makes native code of the module, one at a time: it takes both processors' worth of memory and time.
-func (m *Module) compile(ctx context.Context, metered *fuel.Metered) error {
+// compile makes native code of the module, one at a time: it can take much memory. Should the compiler have a fault of
+// its own, the module is refused.
+func (m *Module) compile(ctx context.Context, metered *fuel.Metered) (err error) {
 	rt, err := m.host.runtime(m.options.pages())
 	if err != nil {
 		return &StepError{StepCompile, err}
@@ -97,6 +98,11 @@ func (m *Module) compile(ctx context.Context, metered *fuel.Metered) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
+	defer func() {
+		if r := recover(); r != nil {
+			err = &StepError{StepCompile, fmt.Errorf("the compiler failed: %v", r)}
+		}
+	}()
 	start := time.Now()
 	c, err := rt.CompileModule(ctx, metered.Bytes)
 	if err != nil {

@@ -116,11 +116,11 @@ func (w *walk) instruction() {
 	switch opcodes[c] {
 	case none:
 	case opBlock, opIf:
-		w.blockType()
+		w.f.charges[paid].fixed += w.blockType()
 		w.push(opcodes[c], paid)
 	case opLoop:
-		w.blockType()
-		w.f.charges = append(w.f.charges, charge{at: w.at - w.begin, fixed: 1})
+		arity := w.blockType()
+		w.f.charges = append(w.f.charges, charge{at: w.at - w.begin, fixed: 1 + arity})
 		w.push(opLoop, len(w.f.charges)-1)
 	case opElse:
 		if top.kind != opIf {
@@ -183,7 +183,8 @@ func (w *walk) instruction() {
 	}
 }
 
-func (w *walk) blockType() {
+// blockType reads the type of a block, and returns how many values a type of its own has.
+func (w *walk) blockType() (arity int64) {
 	at := w.at
 	switch c := w.b[min(at, w.end-1)]; {
 	case at >= w.end:
@@ -195,8 +196,11 @@ func (w *walk) blockType() {
 	default:
 		if t := w.signed(33); t < 0 || t >= int64(len(w.types)) {
 			w.malformed(at, "block type %d, want less than %d", t, len(w.types))
+		} else {
+			arity = int64(len(w.types[t].Params) + len(w.types[t].Results))
 		}
 	}
+	return arity
 }
 
 func (w *walk) memory(at int) {

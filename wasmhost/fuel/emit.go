@@ -54,9 +54,7 @@ func (p *parser) emit() *Metered {
 		b = append([]byte("\x04name"), 1)
 		out = section(out, secCustom, append(unsigned(b, len(f)), f...))
 	}
-	return &Metered{
-		Bytes: out, Imports: p.imports, Exports: p.exports, MemoryPages: p.minPages, Functions: len(p.funcs), names: p.names,
-	}
+	return &Metered{Bytes: out, Imports: p.imports, Exports: p.exports, MemoryPages: p.minPages}
 }
 
 func section(out []byte, id byte, body []byte) []byte {

@@ -38,7 +38,8 @@ const (
 	MaxCompileWork = 2 << 20   // sum over functions of blocks x locals: wazero's compiler takes time in proportion
 )
 
-// Charges, in units of fuel. An instruction costs 1.
+// Charges, in units of fuel. An instruction costs 1; one that opens a block with a type of its own costs one more for each
+// parameter and result, which branches move.
 const (
 	EntryCharge     = 64   // of a call, on top of its locals: bounds recursion long before the host's stack does
 	PageCharge      = 4096 // of a page of memory.grow
@@ -59,8 +60,6 @@ type Metered struct {
 	Imports     []Import // functions all
 	Exports     []Export
 	MemoryPages uint32 // at start; 0 also if it has no memory
-	Functions   int    // imported and own
-	names       map[uint32]string
 }
 
 // Kind is what an export is.
@@ -90,14 +89,10 @@ type Import struct {
 
 // Export is something that the module gives its host. Type is that of a function.
 type Export struct {
-	Name  string
-	Kind  Kind
-	Index uint32
-	Type  FuncType
+	Name string
+	Kind Kind
+	Type FuncType
 }
-
-// FunctionName returns the name that the module's name section gives function i, or "".
-func (m *Metered) FunctionName(i uint32) string { return m.names[i] }
 
 // Error says why a module is not accepted.
 type Error struct {

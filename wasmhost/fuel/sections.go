@@ -274,14 +274,13 @@ func (p *parser) exportSection() {
 		e := Export{Name: name, Kind: Kind(p.byte())}
 		switch e.Kind {
 		case Func:
-			e.Index = p.index("function", len(p.funcs))
-			e.Type = p.types[p.funcs[e.Index]]
+			e.Type = p.types[p.funcs[p.index("function", len(p.funcs))]]
 		case Table:
-			e.Index = p.index("table", len(p.tables))
+			p.index("table", len(p.tables))
 		case Memory:
-			e.Index = p.index("memory", p.memories)
+			p.index("memory", p.memories)
 		case GlobalVar:
-			e.Index = p.index("global", p.globals)
+			p.index("global", p.globals)
 		default:
 			p.refuse(at, "export %q is of kind %d, want 0..3", name, e.Kind)
 		}

@@ -154,16 +154,36 @@ static inline uint64_t lb_next(uint64_t *seed) {
   return z ^ z >> 31;
 }
 
-/* lb_draw_counting is the exact, slow half of lb_draw. It is not inlined: fuel is charged for a whole function. */
+/* lb_draw_counting is the slow half of lb_draw: exact up to 256 endpoints, and beyond that among 256 in a row, so that it
+ * stays below the fuel of a pick. It is not inlined: fuel is charged for a whole function. */
 static __attribute__((noinline, cold, unused)) int32_t lb_draw_counting(const lb_table *t, const lb_request *r, lb_span s,
                                                                         int32_t not, uint64_t x) {
+  uint32_t skip[10], skips = 0; /* what is left out, ascending as the span is, and an end that no index reaches */
+  for (uint32_t k = 0; k <= r->n_tried; k++) {
+    uint32_t i = k < r->n_tried ? r->tried[k] : (uint32_t)not, at = skips++;
+    for (; at > 0 && skip[at - 1] > i; at--) skip[at] = skip[at - 1];
+    skip[at] = i;
+  }
+  skip[skips] = ~0u;
+
+  uint32_t n = (uint32_t)(s.end - s.at);
+  const uint32_t *begin = s.at;
+  if (n > 256) {
+    begin += (uint32_t)((x >> 32) * (n - 255) >> 32);
+    n = 256;
+  }
   uint64_t total = 0;
-  for (const uint32_t *p = s.at; p < s.end; p++)
-    if ((int32_t)*p != not && !lb_tried(r, *p)) total += lb_endpoint_at(t, *p)->weight;
+  const uint32_t *next = skip;
+  for (const uint32_t *p = begin; p < begin + n; p++) {
+    while (*next < *p) next++;
+    if (*next != *p) total += lb_endpoint_at(t, *p)->weight;
+  }
   if (total == 0) return -1;
   x %= total; /* uneven by no more than total / 2^64 */
-  for (const uint32_t *p = s.at; p < s.end; p++) {
-    if ((int32_t)*p == not || lb_tried(r, *p)) continue;
+  next = skip;
+  for (const uint32_t *p = begin; p < begin + n; p++) {
+    while (*next < *p) next++;
+    if (*next == *p) continue;
     uint32_t w = lb_endpoint_at(t, *p)->weight;
     if (x < w) return (int32_t)*p;
     x -= w;

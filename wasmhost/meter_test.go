@@ -1,0 +1,164 @@
+package wasmhost_test
+
+import (
+	"context"
+	"strings"
+	"testing"
+
+	"github.com/tetratelabs/wazero"
+	"github.com/tetratelabs/wazero/api"
+
+	"github.com/weir-lb/weir/wasmhost/fuel"
+)
+
+var meterLimits = fuel.Limits{MemoryPages: 64, Start: 10_000}
+
+func interpreter(t testing.TB) wazero.Runtime {
+	rt := wazero.NewRuntimeWithConfig(t.Context(), wazero.NewRuntimeConfigInterpreter().WithMemoryLimitPages(64).
+		WithCoreFeatures(api.CoreFeaturesV2&^api.CoreFeatureSIMD))
+	t.Cleanup(func() { rt.Close(context.Background()) })
+	return rt
+}
+
+func instance(t testing.TB, rt wazero.Runtime, module []byte) api.Module {
+	t.Helper()
+	m, err := rt.InstantiateWithConfig(t.Context(), module, wazero.NewModuleConfig().WithName("").WithStartFunctions())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return m
+}
+
+func metered(t testing.TB, name string) []byte {
+	t.Helper()
+	m, err := fuel.Meter(guest(t, name), meterLimits)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return m.Bytes
+}
+
+// TestMeteredModulesDoTheSame compares results, traps, memory and globals of the original with those of the metered.
+func TestMeteredModulesDoTheSame(t *testing.T) {
+	rt := interpreter(t)
+	original, counted := instance(t, rt, guest(t, "measure")), instance(t, rt, metered(t, "measure"))
+	tank := counted.ExportedGlobal(fuel.Global).(api.MutableGlobal)
+	if left := int64(tank.Get()); left <= 0 || left >= meterLimits.Start {
+		t.Errorf("%d fuel after the start section, want less than the %d at first", left, meterLimits.Start)
+	}
+	n := 0
+	for name := range original.ExportedFunctionDefinitions() {
+		if name == "endless" || name == "refuel" {
+			continue
+		}
+		for _, arg := range []uint64{1, 2, 3, 4, 8, 20} {
+			tank.Set(1 << 40)
+			a, errA := original.ExportedFunction(name).Call(t.Context(), arg)
+			b, errB := counted.ExportedFunction(name).Call(t.Context(), arg)
+			if (errA == nil) != (errB == nil) || errA == nil && a[0] != b[0] {
+				t.Errorf("%s(%d): %v, %v; metered %v, %v", name, arg, a, errA, b, errB)
+			}
+			if used := 1<<40 - int64(tank.Get()); used < fuel.EntryCharge {
+				t.Errorf("%s(%d) used %d fuel", name, arg, used)
+			}
+			n++
+		}
+	}
+	if n < 80 {
+		t.Errorf("%d calls compared, want all of the module", n)
+	}
+	bytesA, _ := original.Memory().Read(0, original.Memory().Size())
+	bytesB, _ := counted.Memory().Read(0, counted.Memory().Size())
+	if string(bytesA) != string(bytesB) || original.ExportedGlobal("g").Get() != counted.ExportedGlobal("g").Get() {
+		t.Error("memory or globals differ")
+	}
+}
+
+func TestFuel(t *testing.T) {
+	m := instance(t, interpreter(t), metered(t, "measure"))
+	tank := m.ExportedGlobal(fuel.Global).(api.MutableGlobal)
+	for _, c := range []struct {
+		name string
+		arg  uint32
+		want int64
+	}{
+		{"straight", 1, fuel.EntryCharge + 3 + 4},        // three locals, four instructions
+		{"loop", 1, fuel.EntryCharge + 2 + 3 + 1 + 10},   // outside: loop, local.get, end
+		{"loop", 100, fuel.EntryCharge + 2 + 3 + 100*11}, // a round is 1 and ten instructions
+		{"grow", 1, fuel.EntryCharge + 1 + 3 + 4096},     // the scratch local is the host's
+		{"fill", 1600, fuel.EntryCharge + 1 + 9 + 1600>>4},
+		{"copy", 160, fuel.EntryCharge + 1 + 7 + 160>>4},
+		{"table_grow", 2, fuel.EntryCharge + 1 + 4 + 2*16},
+		{"table_fill", 32, fuel.EntryCharge + 1 + 6 + 32/16}, // traps, after the charge
+	} {
+		tank.Set(1 << 40)
+		_, err := m.ExportedFunction(c.name).Call(t.Context(), uint64(c.arg))
+		got := 1<<40 - int64(tank.Get())
+		if got != c.want {
+			t.Errorf("%s(%d): %d fuel, want %d (%v)", c.name, c.arg, got, c.want, err)
+		}
+	}
+	for name, arg := range map[string]uint32{
+		"endless": 0, "fib": 40, "refuel": 0xffffffff, "grow": 0xffffffff, "table_grow": 0xffffffff, "fill": 0xffffffff, "copy": 0x80000000,
+		"init": 0xffffffff, "table_fill": 0x80000000,
+	} {
+		tank.Set(100_000)
+		_, err := m.ExportedFunction(name).Call(t.Context(), uint64(arg))
+		if err == nil || !strings.Contains(err.Error(), "unreachable") || int64(tank.Get()) >= 0 {
+			t.Errorf("%s(%d): %v with %d fuel left, want it to run out", name, arg, err, int64(tank.Get()))
+		}
+	}
+	_, err := m.ExportedFunction("fib").Call(t.Context(), 30)
+	if err == nil || !strings.Contains(err.Error(), ".fib(i32) i32") {
+		t.Errorf("%v, want the name of the function in it", err)
+	}
+}
+
+// FuzzMetered: what is accepted is valid if it was valid, and does the same unless it runs out of fuel.
+func FuzzMetered(f *testing.F) {
+	for _, name := range []string{"measure", "p2c", "actor"} {
+		f.Add(guest(f, name))
+	}
+	f.Fuzz(func(t *testing.T, b []byte) {
+		m, err := fuel.Meter(b, meterLimits)
+		if err != nil || len(m.Imports) > 0 {
+			return
+		}
+		rt := interpreter(t)
+		_, errA := rt.CompileModule(t.Context(), b)
+		cm, errB := rt.CompileModule(t.Context(), m.Bytes)
+		if (errA == nil) != (errB == nil) {
+			t.Fatalf("original: %v; metered: %v", errA, errB)
+		}
+		if errA != nil {
+			return
+		}
+		config := wazero.NewModuleConfig().WithName("").WithStartFunctions()
+		counted, err := rt.InstantiateModule(t.Context(), cm, config)
+		if err != nil {
+			return
+		}
+		original := instance(t, rt, b)
+		tank := counted.ExportedGlobal(fuel.Global).(api.MutableGlobal)
+		for name, d := range counted.ExportedFunctionDefinitions() {
+			args := make([]uint64, len(d.ParamTypes()))
+			tank.Set(100_000)
+			got, err := counted.ExportedFunction(name).Call(t.Context(), args...)
+			if int64(tank.Get()) < 0 {
+				if err == nil {
+					t.Fatalf("%s: used up its fuel and did not trap", name)
+				}
+				return // the original may never end
+			}
+			want, errA := original.ExportedFunction(name).Call(t.Context(), args...)
+			if (errA == nil) != (err == nil) {
+				t.Fatalf("%s: original %v, metered %v", name, errA, err)
+			}
+			for i := range want {
+				if want[i] != got[i] {
+					t.Fatalf("%s: original %v, metered %v", name, want, got)
+				}
+			}
+		}
+	})
+}
