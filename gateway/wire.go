@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"math"
 	"slices"
 	"strconv"
 	"time"
@@ -150,7 +151,7 @@ func (g *Gateway) routes(cfg *config.Config) *proxy.Config {
 		route := proxy.Route{
 			Name: r.Name, Host: r.Host, Path: r.Path, StripPrefix: r.StripPrefix, Cluster: g.members[r.Cluster].cluster,
 			Timeout: r.Timeout, PerTryTimeout: cc.Retry.PerTryTimeout, Attempts: cc.Retry.Attempts,
-			Budget: int(cc.Retry.Budget * 100), MaxRequests: cc.Limits.Requests, Affinity: affinity(cc.Affinity),
+			Budget: int(math.Round(cc.Retry.Budget * 100)), MaxRequests: cc.Limits.Requests, Affinity: affinity(cc.Affinity),
 		}
 		if route.Timeout == 0 {
 			route.Timeout = forever

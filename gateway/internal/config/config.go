@@ -70,14 +70,14 @@ type Policy struct {
 	_ struct{} `later:"shadow"`
 }
 
-// Fuel bounds what one call of a guest may cost. 0 in Endpoints and Feedback stands for the formulas of docs/ABI.md,
-// which grow with the number of endpoints or records.
+// Fuel bounds what one call of a guest may cost. 0 in Endpoints stands for the formula of
+// docs/ABI.md, which grows with their number.
 type Fuel struct {
 	Init      int64 `yaml:"init" default:"50000000" min:"1000" max:"10000000000"`
 	Endpoints int64 `yaml:"endpoints" default:"0" min:"1000" max:"10000000000" zero:"by size"`
 	Pick      int64 `yaml:"pick" default:"100000" min:"1000" max:"100000000"`
-	Feedback  int64 `yaml:"feedback" default:"0" min:"1000" max:"100000000" zero:"by size"`
-	Tick      int64 `yaml:"tick" default:"2000000" min:"1000" max:"100000000"`
+
+	_ struct{} `later:"feedback tick"`
 }
 
 // Cluster is a named set of endpoints and how they are used. Exactly one of Consul and Endpoints is set.

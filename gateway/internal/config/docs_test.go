@@ -163,7 +163,7 @@ func TestDocumentationNamesWhatIsNotSupportedYet(t *testing.T) {
 	_, section, _ := strings.Cut(string(page), "\n## Not yet\n")
 	n := 0
 	for _, of := range []reflect.Type{
-		reflect.TypeFor[Listener](), reflect.TypeFor[Consul](), reflect.TypeFor[Policy](), reflect.TypeFor[Service](), reflect.TypeFor[Log](),
+		reflect.TypeFor[Listener](), reflect.TypeFor[Consul](), reflect.TypeFor[Policy](), reflect.TypeFor[Fuel](), reflect.TypeFor[Service](), reflect.TypeFor[Log](),
 	} {
 		for f := range of.Fields() {
 			for k := range strings.FieldsSeq(f.Tag.Get("later")) {
