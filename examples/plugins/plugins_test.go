@@ -131,6 +131,36 @@ func TestBuildSaysWhichCompilerIsMissing(t *testing.T) {
 	}
 }
 
+// TestAPickOfManyEndpointsStaysWithinItsFuel takes what costs guests most: one endpoint with nearly all the weight, so
+// that drawing by chance keeps missing, among thousands, some of them tried.
+func TestAPickOfManyEndpointsStaysWithinItsFuel(t *testing.T) {
+	endpoints := policytest.Weights(slices.Repeat([]uint32{1}, 4000)...)
+	endpoints[3999] = policies.Endpoint{Weight: policies.MaxWeight, Flags: policies.Canary}
+	table := policytest.Table(1, endpoints...)
+	for name := range tools {
+		t.Run(name, func(t *testing.T) {
+			p, err := plugintest.Policy(t, name, "").Build(table)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for gen, down := range [][]int{nil, {3999}} {
+				v := policytest.View(table, uint32(gen), down...)
+				for seq := range uint64(100) {
+					r := policytest.Request(1, seq)
+					for range policies.MaxTried {
+						i := p.Pick(&r, v)
+						if !v.Usable(i) || r.HasTried(uint32(i)) {
+							t.Fatalf("request %d, attempt %d: picked %d, want one that is usable and untried", seq, r.Attempt, i)
+						}
+						r.MarkTried(uint32(i))
+						r.Attempt++
+					}
+				}
+			}
+		})
+	}
+}
+
 // BenchmarkPick measures a pick through the host, and its fuel. Beside p2c runs its native twin.
 func BenchmarkPick(b *testing.B) {
 	run := func(b *testing.B, p policies.Policy, n int) {
