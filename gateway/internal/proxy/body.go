@@ -98,6 +98,14 @@ func isTimeout(err error) bool {
 // uploadBlock is how much of a body is read and written at once.
 const uploadBlock = 32 << 10
 
+// uploadBuffers are what one upload reads into and writes from.
+type uploadBuffers struct {
+	block [uploadBlock]byte
+	wire  []byte // a block in its framing, or the head and what was kept of the body
+}
+
+var uploads = sync.Pool{New: func() any { return new(uploadBuffers) }}
+
 // upload sends a body that has not all arrived, in a goroutine of its own: an endpoint may answer before it has read
 // everything, and then nobody would read its answer.
 type upload struct {
@@ -129,9 +137,10 @@ func (u *upload) run() {
 			u.up.Interrupt()
 		}
 	}()
-	wire := append(make([]byte, 0, uploadBlock+1024), u.x.out...)
+	bufs := uploads.Get().(*uploadBuffers)
+	defer uploads.Put(bufs)
+	block, wire := bufs.block[:], append(bufs.wire[:0], u.x.out...)
 	wire = u.frame(wire, b.buf)
-	block := make([]byte, uploadBlock)
 	for {
 		if b.ended {
 			u.last.Store(true)
@@ -139,6 +148,7 @@ func (u *upload) run() {
 				wire = appendLastChunk(wire)
 			}
 		}
+		bufs.wire = wire // it may have grown
 		u.up.ArmWrite(u.perTry)
 		if _, err := u.up.Write(wire); err != nil {
 			if isTimeout(err) {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"os"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -228,6 +229,8 @@ func TestDialErrors(t *testing.T) {
 	}{
 		{&net.OpError{Err: syscall.EHOSTUNREACH}, policies.Refused},
 		{&net.OpError{Err: syscall.ETIMEDOUT}, policies.ConnectTimeout},
+		{&net.OpError{Err: os.NewSyscallError("socket", syscall.EMFILE)}, policies.PoolExhausted},
+		{&net.OpError{Err: os.NewSyscallError("connect", syscall.EADDRNOTAVAIL)}, policies.PoolExhausted},
 		{fmt.Errorf("dial: %w", &net.DNSError{}), policies.Unresolvable},
 	} {
 		if got := dialClass(c.err); got != c.class {

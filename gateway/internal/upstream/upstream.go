@@ -55,6 +55,8 @@ func dialClass(err error) policies.Class {
 		return policies.Unresolvable
 	case errors.Is(err, os.ErrDeadlineExceeded), errors.Is(err, context.DeadlineExceeded), errors.Is(err, syscall.ETIMEDOUT):
 		return policies.ConnectTimeout
+	case errors.Is(err, syscall.EMFILE), errors.Is(err, syscall.ENFILE), errors.Is(err, syscall.EADDRNOTAVAIL):
+		return policies.PoolExhausted // the gateway is out of descriptors or ports: no fault of the endpoint
 	}
 	return policies.Refused
 }
