@@ -206,8 +206,12 @@ func nobodyStarved(t *testing.T, build Build, o Options) {
 	for seq := range uint64(400) {
 		table := o.table(uint32(seq)+1, Weights(1, 1, 1, 1)...)
 		pk := picker(t, p, table)
-		r := Request(seed, seq)
-		count[pk.Pick(&r, View(table, uint32(seq)+1))]++
+		r, v := Request(seed, seq), View(table, uint32(seq)+1)
+		i := pk.Pick(&r, v)
+		if w := wrong(&r, v, o, i); w != "" {
+			t.Fatalf("table %d: picked %d, %s", table.Gen, i, w)
+		}
+		count[i]++
 	}
 	// 400 draws of 1/4: below 55 is over five standard deviations off.
 	for i, n := range count {
