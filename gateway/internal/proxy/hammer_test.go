@@ -47,7 +47,7 @@ func TestFaultsUnderLoad(t *testing.T) {
 	for range 4 {
 		es = append(es, gatewaytest.NewEndpoint(t, reflect))
 	}
-	g := start(t, options{policy: &roundRobin{}, route: Route{PerTryTimeout: 250 * time.Millisecond, Attempts: 4, Budget: 100}}, es...)
+	g := start(t, options{policy: &roundRobin{}, route: Route{PerTryTimeout: 250 * time.Millisecond, Attempts: 4}}, es...)
 	var served atomic.Int64
 	var wg sync.WaitGroup
 	for n := range clients {

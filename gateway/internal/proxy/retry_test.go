@@ -275,6 +275,27 @@ func TestRetryBudget(t *testing.T) {
 	}
 }
 
+func TestRetriesBeyondTheBudgetWaitTheirTurn(t *testing.T) {
+	const clients = 30
+	come, gate := make(chan struct{}, clients), make(chan struct{})
+	dying := gatewaytest.NewEndpoint(t, func(x *gatewaytest.Exchange) { come <- struct{}{}; <-gate; x.Reset() })
+	g := start(t, options{route: Route{Budget: 10}}, dying, gatewaytest.NewEndpoint(t))
+	codes := make(chan int, clients)
+	for range clients {
+		c := g.dial()
+		go func() { codes <- c.Get("/").StatusCode }()
+	}
+	for range clients {
+		<-come
+	}
+	close(gate) // all at once, as when a process dies
+	for range clients {
+		if code := <-codes; code != http.StatusOK {
+			t.Errorf("got %d; want every request saved", code)
+		}
+	}
+}
+
 func TestConcurrencyLimit(t *testing.T) {
 	come, gate := make(chan struct{}, 4), make(chan struct{})
 	e := gatewaytest.NewEndpoint(t, func(x *gatewaytest.Exchange) { come <- struct{}{}; <-gate; ok(x) })
