@@ -67,6 +67,13 @@ func TestService(t *testing.T) {
 			{4 * second, []policies.Health{up, up}, 1},
 			{second, []policies.Health{up, up}, 0},
 		}},
+		{"begins_the_hold_again_if_the_clock_is_set_back", "", []step{
+			{0, []policies.Health{down, up}, 1},
+			{second, []policies.Health{up, up}, 1},
+			{-10 * second, []policies.Health{up, up}, 1},
+			{5*second - 1, []policies.Health{up, up}, 1},
+			{1, []policies.Health{up, up}, 0},
+		}},
 		{"does_not_fail_back_to_a_degraded_primary", "", []step{
 			{0, []policies.Health{down, up}, 1},
 			{second, []policies.Health{degraded, up}, 1},

@@ -57,7 +57,7 @@ static void settle(uint64_t now) {
   for (uint32_t t = 0; t < serving; t++) {
     if (!sound(t)) {
       back_since[t] = never;
-    } else if (back_since[t] == never) {
+    } else if (now < back_since[t]) { /* never, or the clock was set back */
       back_since[t] = now;
     }
     if (back_since[t] != never && now - back_since[t] >= hold_ns) serving = t;
