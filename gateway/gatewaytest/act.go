@@ -157,11 +157,6 @@ func Then(acts ...Act) Act {
 	}
 }
 
-// SignalTo tells a channel that a request has come.
-func SignalTo(ch chan<- struct{}) Act {
-	return func(*Exchange) { ch <- struct{}{} }
-}
-
 // wait blocks until ch gives something, the endpoint stops, or the gateway closes the connection.
 func (x *Exchange) wait(ch <-chan time.Time) {
 	closed := make(chan struct{})
@@ -172,6 +167,7 @@ func (x *Exchange) wait(ch <-chan time.Time) {
 	if ch != nil {
 		select {
 		case <-ch:
+		case <-closed:
 		case <-x.Stopped:
 		}
 		_ = x.Conn.SetReadDeadline(time.Unix(1, 0))

@@ -51,6 +51,7 @@ func TestRetry(t *testing.T) {
 		{"attempts end at three, and the last answer counts", get, []gatewaytest.Act{cut, cut, fail503, ok}, 503, []int{1, 1, 1, 0}, ""},
 		{"all refused is a 502", get, []gatewaytest.Act{nil, nil, nil}, 502, []int{0, 0, 0}, "connection_refused"},
 		{"a hang ends with the attempt and goes elsewhere", get, []gatewaytest.Act{gatewaytest.Hang(), ok, ok}, 200, []int{1, 1, 0}, ""},
+		{"a slow answer is not waited for", get, []gatewaytest.Act{gatewaytest.Slow(time.Minute, 200, "late"), ok, ok}, 200, []int{1, 1, 0}, ""},
 		{"a hung POST is a 504 and nothing more", post, []gatewaytest.Act{gatewaytest.Hang(), ok, ok}, 504, []int{1, 0, 0}, "response_timeout"},
 		{"one endpoint alone is asked again", get, []gatewaytest.Act{cut}, 502, []int{3}, "connection_reset"},
 		{"no endpoint is a 503", get, nil, 503, nil, "no_endpoint"},
