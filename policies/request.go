@@ -1,5 +1,7 @@
 package policies
 
+import "slices"
+
 import "time"
 
 // Method is an HTTP method. Values are those of the guest ABI.
@@ -109,12 +111,7 @@ type Attrs interface {
 
 // HasTried reports whether an earlier attempt of r went to endpoint i.
 func (r *Request) HasTried(i uint32) bool {
-	for _, t := range r.Tried[:r.NTried] {
-		if t == i {
-			return true
-		}
-	}
-	return false
+	return slices.Contains(r.Tried[:r.NTried], i)
 }
 
 // MarkTried adds endpoint i to those tried. Beyond MaxTried it does nothing.

@@ -1,5 +1,7 @@
 package policies
 
+import "slices"
+
 // Conditions says which outcomes are worth another attempt. The zero value retries nothing.
 type Conditions struct {
 	Classes  uint32 // bit c is set if class c is retried
@@ -11,12 +13,7 @@ func (c *Conditions) Has(o Outcome) bool {
 	if o.Class != OK && o.Class != BadStatus {
 		return c.Classes&(1<<o.Class) != 0
 	}
-	for _, s := range c.Statuses {
-		if s == o.Status {
-			return true
-		}
-	}
-	return false
+	return slices.Contains(c.Statuses, o.Status)
 }
 
 // NextEndpoint is the failover that a cluster has if its policy brings none: an outcome that Conditions names is tried

@@ -104,8 +104,10 @@ func TestRunRefuses(t *testing.T) {
 		config string
 		want   []string
 	}{
-		"a_taken_port": {strings.Replace(good, "name: http, address: 127.0.0.1:0", "name: http, address: \""+e.address+"\"", 1),
-			[]string{e.address, "address already in use"}},
+		"a_taken_port": {
+			strings.Replace(good, "name: http, address: 127.0.0.1:0", "name: http, address: \""+e.address+"\"", 1),
+			[]string{e.address, "address already in use"},
+		},
 		"no_clusters_and_a_bad_unit": {"listeners: [{name: http, address: ':0'}]\nroutes: [{path: /, cluster: web}]\n" +
 			"clusters: {}\nlog: {levle: info}\n", []string{"levle", "level", "web"}},
 	} {
