@@ -127,6 +127,9 @@ func FuzzMetered(f *testing.F) {
 		rt := interpreter(t)
 		_, errA := rt.CompileModule(t.Context(), b)
 		cm, errB := rt.CompileModule(t.Context(), m.Bytes)
+		if errA != nil && (strings.Contains(errA.Error(), "custom section") || strings.Contains(errA.Error(), "section custom")) {
+			return // a name section that cannot be read is dropped, which the specification allows
+		}
 		if (errA == nil) != (errB == nil) {
 			t.Fatalf("original: %v; metered: %v", errA, errB)
 		}

@@ -41,6 +41,7 @@ func TestMeter(t *testing.T) {
 		"a component":                             {[]byte("\x00asm\x0d\x00\x01\x00"), "component", true},
 		"version 2":                               {[]byte("\x00asm\x02\x00\x00\x00"), "version", true},
 		"an unknown section":                      {mod(sec(13)), "unknown section 13", true},
+		"a custom section without a name":         {mod(sec(0)), "too soon", false},
 		"a section twice":                         {mod(sec(1, 0), sec(1, 0)), "twice", false},
 		"sections out of order":                   {mod(sec(3, 0), sec(1, 0)), "out of order", false},
 		"a section longer than the file":          {mod([]byte{1, 9, 0}), "9 bytes of section claimed", false},

@@ -6,9 +6,9 @@ import "unicode/utf8"
 const maxName = 128
 
 // custom reads a custom section. All are dropped but the functions' names, which say where a guest trapped. As the
-// specification has it, a fault in a custom section does not make a module invalid: what was read until then is kept.
+// specification has it, a fault behind the section's name does not make a module invalid: what was read until then is kept.
 func (p *parser) custom() {
-	end := p.end
+	name, end := p.name("section name"), p.end
 	defer func() {
 		p.at = end
 		if r := recover(); r != nil {
@@ -17,7 +17,7 @@ func (p *parser) custom() {
 			}
 		}
 	}()
-	if p.name("section name") != "name" || p.names != nil {
+	if name != "name" || p.names != nil {
 		return
 	}
 	p.names = map[uint32]string{}
