@@ -7,6 +7,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"maps"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -172,9 +173,7 @@ func (c *Cluster) Close() {
 // rebuild makes a new table of instances. The caller holds mu.
 func (c *Cluster) rebuild(instances []discovery.Instance) error {
 	gone := make(map[string]*Endpoint, len(c.endpoints))
-	for id, e := range c.endpoints {
-		gone[id] = e
-	}
+	maps.Copy(gone, c.endpoints)
 	next := make(map[string]*Endpoint, len(instances))
 	var fresh []*Endpoint
 	for _, in := range instances {
