@@ -2,6 +2,7 @@ package wasmhost_test
 
 import (
 	"context"
+	"encoding/binary"
 	"strings"
 	"testing"
 
@@ -114,6 +115,20 @@ func TestFuel(t *testing.T) {
 	}
 }
 
+// withoutCustom drops the custom sections of a module that was accepted: what they claim may end the process in wazero.
+func withoutCustom(b []byte) []byte {
+	out := append([]byte(nil), b[:8]...)
+	for at := 8; at < len(b); {
+		size, n := binary.Uvarint(b[at+1:])
+		end := at + 1 + n + int(size)
+		if b[at] != 0 {
+			out = append(out, b[at:end]...)
+		}
+		at = end
+	}
+	return out
+}
+
 // FuzzMetered: what is accepted is valid if it was valid, and does the same unless it runs out of fuel.
 func FuzzMetered(f *testing.F) {
 	for _, name := range []string{"measure", "p2c", "actor"} {
@@ -125,11 +140,9 @@ func FuzzMetered(f *testing.F) {
 			return
 		}
 		rt := interpreter(t)
+		b = withoutCustom(b)
 		_, errA := rt.CompileModule(t.Context(), b)
 		cm, errB := rt.CompileModule(t.Context(), m.Bytes)
-		if errA != nil && (strings.Contains(errA.Error(), "custom section") || strings.Contains(errA.Error(), "section custom")) {
-			return // a name section that cannot be read is dropped, which the specification allows
-		}
 		if (errA == nil) != (errB == nil) {
 			t.Fatalf("original: %v; metered: %v", errA, errB)
 		}

@@ -293,3 +293,36 @@ func TestHammer(t *testing.T) {
 		t.Errorf("%d calls counted, want %d picks and at most as many retries", sum, picks.Load())
 	}
 }
+
+// TestBusy: while lb_endpoints runs, a pick does not wait for it.
+func TestBusy(t *testing.T) {
+	p := policy(t, actor(t, "rrl", wasmhost.Options{Fuel: wasmhost.Budgets{Endpoints: 500_000_000}}))
+	small, big := table(3), table(6)
+	pk, v := build(t, p, small), view(small, 1)
+	built := make(chan policies.Picker)
+	go func() {
+		next, err := p.Build(big)
+		if err != nil {
+			t.Error(err)
+		}
+		built <- next
+	}()
+	eventually(t, "a pick that finds the guest busy", func() bool {
+		select {
+		case next := <-built:
+			t.Error("lb_endpoints was over before")
+			go func() { built <- next }()
+			return true
+		default:
+		}
+		// request 2 goes to endpoint 2 by the guest, to endpoint 0 natively
+		return pk.Pick(request(2), v) == 0
+	})
+	next := <-built
+	if i := next.Pick(request(2), view(big, 1)); i != 0 {
+		t.Errorf("picked %d, want the native 0", i)
+	}
+	if n := p.Stats().Picks[wasmhost.Busy]; n == 0 {
+		t.Error("no pick was counted as busy")
+	}
+}
