@@ -186,13 +186,15 @@ func (m *member) feed(s discovery.Source) {
 // serve starts serving ln. The caller holds mu.
 func (g *Gateway) serve(name string, ln net.Listener) {
 	g.listeners[name] = ln
-	run, shown := g.data.Serve, name
+	shown := name
+	run := func() error { return g.data.Serve(name, ln) }
 	if name == adminListener {
-		run, shown = g.admin.Serve, "admin"
+		shown = "admin"
+		run = func() error { return g.admin.Serve(ln) }
 	}
 	g.log.Info("listening", "name", shown, "address", ln.Addr().String())
 	g.serving.Go(func() {
-		if err := run(ln); err != nil && !errors.Is(err, net.ErrClosed) && !errors.Is(err, http.ErrServerClosed) {
+		if err := run(); err != nil && !errors.Is(err, net.ErrClosed) && !errors.Is(err, http.ErrServerClosed) {
 			g.log.Error("a listener ended", "name", shown, "err", err)
 		}
 	})

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"math"
+	"net/netip"
 	"slices"
 	"strconv"
 	"time"
@@ -142,9 +143,11 @@ func conditions(words []string) policies.Conditions {
 const forever = 10 * 365 * 24 * time.Hour
 
 func (g *Gateway) routes(cfg *config.Config) *proxy.Config {
-	out := &proxy.Config{}
+	out := &proxy.Config{Trusted: map[string][]netip.Prefix{}}
 	for _, l := range cfg.Listeners {
-		out.Trusted = append(out.Trusted, l.Trusted...)
+		if len(l.Trusted) > 0 {
+			out.Trusted[l.Name] = l.Trusted
+		}
 	}
 	for _, r := range cfg.Routes {
 		cc := cfg.Clusters[r.Cluster]

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -97,12 +98,7 @@ func table(n int) *policies.Table {
 
 func view(t *policies.Table, gen uint32, down ...int) *policies.View {
 	return policies.NewView(t, gen, false, func(i int) bool {
-		for _, d := range down {
-			if d == i {
-				return false
-			}
-		}
-		return true
+		return !slices.Contains(down, i)
 	})
 }
 

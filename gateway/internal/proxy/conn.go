@@ -34,7 +34,8 @@ var copyBuffers = sync.Pool{New: func() any { return new([copyBuffer]byte) }}
 // a body that was cut off look like one.
 type conn struct {
 	*net.TCPConn
-	server *Server
+	server   *Server
+	listener string // its name
 
 	addr      netip.Addr
 	port      uint16
@@ -54,10 +55,10 @@ type conn struct {
 	abort  bool // make sure that the client sees that the response is not whole
 }
 
-func (s *Server) newConn(c *net.TCPConn) *conn {
+func (s *Server) newConn(c *net.TCPConn, listener string) *conn {
 	ap := c.RemoteAddr().(*net.TCPAddr).AddrPort()
 	a := ap.Addr().Unmap().WithZone("")
-	w := &conn{TCPConn: c, server: s, addr: a, port: ap.Port(), ip: []byte(a.String()), local: c.LocalAddr().String()}
+	w := &conn{TCPConn: c, server: s, listener: listener, addr: a, port: ap.Port(), ip: []byte(a.String()), local: c.LocalAddr().String()}
 	if a.Is4() {
 		w.forwarded = "for=" + a.String() + ";proto=http"
 	} else {

@@ -185,9 +185,9 @@ func appendHex(b []byte, v uint64) []byte {
 	return b
 }
 
-// trusts reports whether a is in one of the trusted networks.
-func (t *table) trusts(a netip.Addr) bool {
-	for _, p := range t.Trusted {
+// trusts reports whether a is in one of the networks that a listener trusts.
+func (t *table) trusts(listener string, a netip.Addr) bool {
+	for _, p := range t.Trusted[listener] {
 		if p.Contains(a) {
 			return true
 		}
@@ -215,7 +215,7 @@ func (x *exchange) clientAddr(trusted bool) netip.Addr {
 			if err != nil {
 				return a
 			}
-			if a = next.Unmap(); !x.table.trusts(a) {
+			if a = next.Unmap(); !x.table.trusts(x.conn.listener, a) {
 				return a
 			}
 		}

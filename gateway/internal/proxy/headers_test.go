@@ -72,7 +72,7 @@ func TestRequestHeaders(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			e := gatewaytest.NewEndpoint(t)
-			g := start(t, options{config: Config{Trusted: c.trusted}}, e)
+			g := start(t, options{config: Config{Trusted: map[string][]netip.Prefix{"http": c.trusted, "other": {netip.MustParsePrefix("::/0"), netip.MustParsePrefix("0.0.0.0/0")}}}}, e)
 			g.dial().Get("/", c.lines...)
 			got := e.Requests()[0]
 			for name, want := range c.want {

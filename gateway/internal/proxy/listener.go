@@ -15,6 +15,7 @@ const (
 // connection that was gone before it was accepted.
 type listener struct {
 	net.Listener
+	name   string
 	server *Server
 }
 
@@ -33,7 +34,7 @@ func (l *listener) Accept() (net.Conn, error) {
 		c, err := l.Listener.Accept()
 		switch {
 		case err == nil:
-			w := l.server.newConn(c.(*net.TCPConn))
+			w := l.server.newConn(c.(*net.TCPConn), l.name)
 			l.server.remember(w)
 			return w, nil
 		case errors.Is(err, net.ErrClosed):

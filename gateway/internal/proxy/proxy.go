@@ -18,9 +18,9 @@ import (
 // Config is what a [Server] serves. It is not to be changed after [Server.Update].
 type Config struct {
 	Routes []Route
-	// Trusted are the networks whose X-Forwarded-* and Forwarded fields are believed and added to. From anybody else
-	// they are replaced.
-	Trusted []netip.Prefix
+	// Trusted are, by name of listener, the networks whose X-Forwarded-* and Forwarded fields are believed and added
+	// to. From anybody else they are replaced.
+	Trusted map[string][]netip.Prefix
 	// Via is the name of this gateway in Via fields. A request that carries it already has come in a circle and is
 	// answered 508. Default "weir".
 	Via string

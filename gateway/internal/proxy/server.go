@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"runtime/debug"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -92,8 +93,9 @@ func (s *Server) counters(r *Route) (*clusterState, *routeCounters) {
 	return cs, rc
 }
 
-// Serve serves what ln accepts until ln is closed or the server shuts down; then it returns nil.
-func (s *Server) Serve(ln net.Listener) error {
+// Serve serves what ln, the listener of that name, accepts until ln is closed or the server shuts down; then it returns
+// nil. What ln accepts are *net.TCPConn.
+func (s *Server) Serve(name string, ln net.Listener) error {
 	s.mu.Lock()
 	if s.stopping.Load() {
 		s.mu.Unlock()
@@ -101,7 +103,12 @@ func (s *Server) Serve(ln net.Listener) error {
 	}
 	s.listeners = append(s.listeners, ln)
 	s.mu.Unlock()
-	return s.fast.Serve(&listener{Listener: ln, server: s})
+	defer func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.listeners = slices.DeleteFunc(s.listeners, func(o net.Listener) bool { return o == ln })
+	}()
+	return s.fast.Serve(&listener{Listener: ln, name: name, server: s})
 }
 
 // Shutdown stops accepting, lets requests in flight finish, and closes connections as they fall idle. When ctx ends it

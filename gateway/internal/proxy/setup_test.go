@@ -127,7 +127,7 @@ func startAt(tb testing.TB, o options, addresses ...string) *gateway {
 		ln = o.listen(ln)
 	}
 	served := make(chan error, 1)
-	go func() { served <- g.Serve(ln) }()
+	go func() { served <- g.Serve("http", ln) }()
 	tb.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 		defer cancel()
