@@ -31,15 +31,20 @@ type Answer struct {
 	Instances []Instance // sorted by ID
 	Sure      bool       // from the leader; only such answers can end a hold
 	Reset     bool       // the catalogue lost its history since the last list that was believed
+	Partial   bool       // instances may be hidden from us: that one is absent says nothing
 }
 
 // Shrink is why an answer was not believed.
 type Shrink struct {
 	Missing, Of int           // instances
 	Left        time.Duration // until a sure answer is believed; negative if it never is
+	Partial     bool          // as the answer was
 }
 
 func (s *Shrink) Error() string {
+	if s.Partial {
+		return fmt.Sprintf("%d of %d instances are hidden from us: keeping them", s.Missing, s.Of)
+	}
 	if s.Left < 0 {
 		return fmt.Sprintf("the catalogue restarted without this service: keeping all %d instances", s.Of)
 	}
@@ -52,7 +57,7 @@ func (s *Shrink) Error() string {
 func (h *Hold) Weigh(now time.Time, last []Instance, a Answer) ([]Instance, *Shrink) {
 	missing, fit := absent(last, a.Instances)
 	suspicious := len(missing) > 0 &&
-		(len(h.missing) > 0 || a.Reset || len(a.Instances) == 0 || 2*len(missing) > fit)
+		(len(h.missing) > 0 || a.Reset || a.Partial || len(a.Instances) == 0 || 2*len(missing) > fit)
 	if !suspicious {
 		h.missing, h.since = nil, time.Time{}
 		return a.Instances, nil
@@ -67,7 +72,7 @@ func (h *Hold) Weigh(now time.Time, last []Instance, a Answer) ([]Instance, *Shr
 	if h.since.IsZero() && a.Sure {
 		h.since = now
 	}
-	s := &Shrink{Missing: len(missing), Of: fit, Left: h.Time}
+	s := &Shrink{Missing: len(missing), Of: fit, Left: h.Time, Partial: a.Partial}
 	if a.Reset {
 		s.Left *= resetFactor
 	}
@@ -75,7 +80,7 @@ func (h *Hold) Weigh(now time.Time, last []Instance, a Answer) ([]Instance, *Shr
 		s.Left = max(0, s.Left-now.Sub(h.since))
 	}
 	switch {
-	case a.Reset && len(a.Instances) == 0:
+	case a.Partial, a.Reset && len(a.Instances) == 0:
 		s.Left = -1
 	case a.Sure && s.Left == 0:
 		h.missing, h.since = nil, time.Time{}
