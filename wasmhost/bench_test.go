@@ -20,11 +20,14 @@ func BenchmarkPick(b *testing.B) {
 	}
 	for _, n := range []int{16, 64, 256, 1000} {
 		tab := table(n)
-		v := view(tab, 1)
+		for _, e := range tab.Endpoints {
+			e.Meta = nil
+		}
+		v, p := view(tab, 1), policy(b, m)
 		for _, c := range []struct {
 			name   string
 			policy policies.Policy
-		}{{"null", first{}}, {"native", native}, {"wasm", policy(b, m)}} {
+		}{{"null", first{}}, {"native", native}, {"wasm", p}} {
 			pk, err := c.policy.Build(tab)
 			if err != nil {
 				b.Fatal(err)
@@ -39,6 +42,9 @@ func BenchmarkPick(b *testing.B) {
 					pk.Pick(r, v)
 				}
 			})
+		}
+		if s := p.Stats(); s.Failures != [wasmhost.NumFailures]uint64{} {
+			b.Fatalf("the guest was not measured: %+v", s)
 		}
 	}
 	b.Run("wasm/contended", func(b *testing.B) {

@@ -42,6 +42,7 @@ type instance struct {
 	req    region
 	tab    region
 	table  *policies.Table
+	states []*policies.State // of the table's endpoints
 	layout tableLayout
 	view   *policies.View // what up[] holds; views are immutable
 	fresh  int64          // when the live columns were written, by the request's clock
@@ -199,7 +200,13 @@ func (in *instance) setTable(t *policies.Table) error {
 		}
 	}
 	in.table, in.layout, in.view = t, l, nil
-	l.write(in.tab.view, t, in.columns)
+	in.states = in.states[:0]
+	for _, e := range t.Endpoints {
+		in.states = append(in.states, e.State)
+	}
+	l.write(in.tab.view, t)
+	l.writeColumn(in.tab.view, in.states, policies.ColHealth)
+	in.writeColumns()
 	in.stack[0] = uint64(in.tab.at)
 	if err := in.invoke(in.endpoints, inEndpoints, in.module.options.Fuel.endpoints(len(t.Endpoints))); err != nil {
 		return fmt.Errorf("lb_endpoints: %w", err)
@@ -221,10 +228,11 @@ const (
 func (in *instance) ask(f api.Function, r *policies.Request, v *policies.View, o *policies.Outcome) (answer int32, used int64, err error) {
 	if v != in.view {
 		in.layout.writeView(in.tab.view, v)
+		in.layout.writeColumn(in.tab.view, in.states, policies.ColHealth)
 		in.view, in.fresh = v, r.Now-staleAfter
 	}
-	if n := len(in.table.Endpoints); len(in.columns) > 0 && (n <= bigTable || r.Now-in.fresh >= staleAfter || r.Now < in.fresh) {
-		in.layout.writeColumns(in.tab.view, in.table, in.columns)
+	if len(in.columns) > 0 && (len(in.states) <= bigTable || r.Now-in.fresh >= staleAfter || r.Now < in.fresh) {
+		in.writeColumns()
 		in.fresh = r.Now
 	}
 	writeRequest(in.req.view, r, v, o)
@@ -234,6 +242,13 @@ func (in *instance) ask(f api.Function, r *policies.Request, v *policies.View, o
 	err = in.invoke(f, inPick, budget)
 	in.call.req = nil
 	return int32(in.stack[0]), budget - int64(in.fuel.Get()), err
+}
+
+// writeColumns rewrites the live columns that the guest wants.
+func (in *instance) writeColumns() {
+	for _, c := range in.columns {
+		in.layout.writeColumn(in.tab.view, in.states, c)
+	}
 }
 
 var logLevels = [...]slog.Level{slog.LevelDebug, slog.LevelInfo, slog.LevelWarn, slog.LevelError}

@@ -41,8 +41,8 @@ func layoutTable(t *policies.Table, wanted []policies.Column) (l tableLayout) {
 	return l
 }
 
-// write puts t into b, with nothing up yet: that is writeView's.
-func (l *tableLayout) write(b []byte, t *policies.Table, wanted []policies.Column) {
+// write puts t into b, with nothing up yet and no live columns: that is writeView's and writeColumn's.
+func (l *tableLayout) write(b []byte, t *policies.Table) {
 	n := len(t.Endpoints)
 	clear(b[:l.str])
 	le.PutUint32(b[tabMagic:], tableMagic)
@@ -80,8 +80,6 @@ func (l *tableLayout) write(b []byte, t *policies.Table, wanted []policies.Colum
 			text(p.Value)
 		}
 	}
-	l.writeColumn(b, t, policies.ColHealth)
-	l.writeColumns(b, t, wanted)
 }
 
 // writeView rewrites what changes with availability: up[], tier_end and column 0.
@@ -100,18 +98,13 @@ func (l *tableLayout) writeView(b []byte, v *policies.View) {
 		flags = tablePanic
 	}
 	le.PutUint32(b[tabFlags:], flags)
-	l.writeColumn(b, v.Table, policies.ColHealth)
 }
 
-func (l *tableLayout) writeColumns(b []byte, t *policies.Table, wanted []policies.Column) {
-	for _, c := range wanted {
-		l.writeColumn(b, t, c)
-	}
-}
-
-func (l *tableLayout) writeColumn(b []byte, t *policies.Table, c policies.Column) {
-	col := b[l.cols[c]:][:4*len(t.Endpoints)]
-	for i, e := range t.Endpoints {
-		le.PutUint32(col[4*i:], e.Load(c))
+// writeColumn rewrites column c from the endpoints' states.
+func (l *tableLayout) writeColumn(b []byte, states []*policies.State, c policies.Column) {
+	col := b[l.cols[c]:][:4*len(states)]
+	for _, s := range states {
+		le.PutUint32(col, s.Load(c))
+		col = col[4:]
 	}
 }

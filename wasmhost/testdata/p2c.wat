@@ -8,6 +8,8 @@
     (local $p i32)
     (local.set $p (global.get $heap))
     (global.set $heap (i32.and (i32.add (i32.add (local.get $p) (local.get $len)) (i32.const 7)) (i32.const -8)))
+    (drop (memory.grow (i32.shr_u (local.get $len) (i32.const 16))))
+    (if (i32.gt_u (global.get $heap) (i32.mul (memory.size) (i32.const 65536))) (then (drop (memory.grow (i32.const 1)))))
     (local.get $p))
   (func (export "lb_init") (param i32 i32) (result i32) (i32.const 0))
   (func (export "lb_endpoints") (param i32) (result i32) (global.set $table (local.get 0)) (i32.const 0))
