@@ -17,8 +17,13 @@ import (
 	"github.com/weir-lb/weir/policies"
 )
 
-// Transport carries requests to one endpoint: a connection pool. Requests that began before Close may finish.
-type Transport interface{ Close() }
+// Transport carries requests to one endpoint: a connection pool.
+type Transport interface {
+	// Rescue fails the attempts that still wait for a response and can be made at another endpoint.
+	Rescue()
+	// Close lets go of the endpoint. Requests that began before may finish.
+	Close()
+}
 
 // Settings are what configuration says of a cluster. They can change while traffic flows: see [Cluster.Configure].
 type Settings struct {
@@ -243,6 +248,7 @@ func (c *Cluster) publish(s *Snapshot, why string) {
 	now := time.Now()
 	old := c.current.Load()
 	changed := old == nil || old.Table != s.Table
+	var lost []*Endpoint
 	for _, e := range s.Endpoints {
 		was, is := e.effective, effective(e.evidence(c, now))
 		if was == is && e.announced {
@@ -252,6 +258,9 @@ func (c *Cluster) publish(s *Snapshot, why string) {
 		e.Store(policies.ColHealth, uint32(is.Health()))
 		if e.announced {
 			c.log.Info("endpoint", "endpoint", e.ID, "from", was, "to", is, "why", why)
+		}
+		if e.announced && is == EffectiveDown {
+			lost = append(lost, e)
 		}
 		e.announced = true
 		changed = true
@@ -265,6 +274,12 @@ func (c *Cluster) publish(s *Snapshot, why string) {
 		return s.Endpoints[i].effective.Health() != policies.Down
 	})
 	c.current.Store(&next)
+	if len(next.View.Up) == 0 {
+		return // there is nowhere to rescue anything to
+	}
+	for _, e := range lost { // after the view without them is out
+		e.Transport.Rescue()
+	}
 }
 
 func sameInstances(a, b []discovery.Instance) bool {

@@ -20,9 +20,10 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-type transport struct{ closed atomic.Int32 }
+type transport struct{ rescued, closed atomic.Int32 }
 
-func (t *transport) Close() { t.closed.Add(1) }
+func (t *transport) Rescue() { t.rescued.Add(1) }
+func (t *transport) Close()  { t.closed.Add(1) }
 
 // lowest picks the first usable endpoint that was not tried. With fail set it refuses every table.
 type lowest struct{ fail atomic.Bool }
@@ -130,6 +131,18 @@ func TestApply(t *testing.T) {
 			t.Errorf("table kept %v, view generations %d then %d", after.Table == before.Table, before.View.Gen, after.View.Gen)
 		}
 		wantUp(t, c, "b")
+	})
+	t.Run("attempts_are_rescued_from_an_endpoint_that_goes_down_but_not_from_one_that_drains", func(t *testing.T) {
+		c := start(t, settings(), nil)
+		a, b := instance("a"), instance("b")
+		c.Apply(live(a, b, instance("c")))
+		a.Status, b.Status = discovery.Critical, discovery.Maintenance
+		c.Apply(live(a, b, instance("c")))
+		for i, want := range []int32{1, 0} {
+			if n := c.Load().Endpoints[i].Transport.(*transport).rescued.Load(); n != want {
+				t.Errorf("endpoint %d: rescued %d times, want %d", i, n, want)
+			}
+		}
 	})
 	t.Run("the_same_answer_publishes_nothing", func(t *testing.T) {
 		c := start(t, settings(), nil)

@@ -66,6 +66,9 @@ func (x *exchange) send(pool *upstream.Pool, d time.Duration, fresh bool) error 
 			return err
 		}
 		c.Written()
+		if x.method.Idempotent() && int(x.req.Attempt)+1 < x.route.Attempts {
+			c.MayBeRescued()
+		}
 	}
 	err = c.ReadHead(&x.ctx.Response.Header, x.method == policies.MethodHead)
 	if x.upload != nil {

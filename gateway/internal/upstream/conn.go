@@ -20,7 +20,10 @@ var readers = sync.Pool{New: func() any { return bufio.NewReaderSize(nil, readBu
 type Conn struct {
 	pool *Pool
 	tcp  *net.TCPConn
-	br   *bufio.Reader // nil while idle
+
+	prev, next *Conn         // among the pool's busy ones; guarded by the pool's mu
+	rescue     atomic.Uint32 // see Pool.Rescue
+	br         *bufio.Reader // nil while idle
 
 	raw    syscall.RawConn
 	peek   func(fd uintptr) bool // made once: a closure a request would be an allocation a request
@@ -59,6 +62,7 @@ func (c *Conn) begin(reused bool) {
 	c.br.Reset((*wire)(c))
 	c.reused, c.written, c.got, c.readErr = reused, false, false, nil
 	c.sent.Store(false)
+	c.rescue.Store(notForRescue)
 	c.framing, c.left, c.done, c.malformed, c.keepAlive = noBody, 0, false, nil, false
 }
 

@@ -29,6 +29,10 @@ var (
 // dropped. head tells that the request's method was HEAD. An error is an *[Error] of class Reset, HeaderTimeout or
 // Malformed.
 func (c *Conn) ReadHead(h *fasthttp.ResponseHeader, head bool) error {
+	return c.settleRescue(c.readHead(h, head))
+}
+
+func (c *Conn) readHead(h *fasthttp.ResponseHeader, head bool) error {
 	for range maxInterim {
 		first, _ := c.br.Peek(1)
 		if len(first) > 0 {

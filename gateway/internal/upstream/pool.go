@@ -79,6 +79,7 @@ type Pool struct {
 
 	mu      sync.Mutex
 	idle    []*Conn // oldest first
+	busy    *Conn   // first of those that requests are on
 	open    int
 	queue   []*waiter // first come, first served; may hold ones that gave up
 	waiting int       // those that did not
@@ -111,6 +112,7 @@ func (p *Pool) Take(d time.Duration) (*Conn, error) {
 		c := p.idle[n]
 		p.idle[n] = nil
 		p.idle = p.idle[:n]
+		p.link(c)
 		p.mu.Unlock()
 		if p.revive(c, d) {
 			return c, nil
@@ -159,10 +161,13 @@ func (p *Pool) dial(d time.Duration) (*Conn, error) {
 	nc, err := p.dialer.DialContext(ctx, "tcp", p.cfg.Address)
 	if err != nil {
 		p.failed.Add(1)
-		p.slotFreed()
+		p.slotFreed(nil)
 		return nil, &Error{Class: dialClass(err), Err: err}
 	}
 	c := newConn(p, nc.(*net.TCPConn))
+	p.mu.Lock()
+	p.link(c)
+	p.mu.Unlock()
 	c.arm(now(), d)
 	c.begin(false)
 	return c, nil
@@ -183,6 +188,7 @@ func (p *Pool) put(c *Conn) {
 		p.mu.Unlock()
 		return
 	}
+	p.unlink(c)
 	p.idle = append(p.idle, c)
 	if p.reaper == nil {
 		p.reaper = time.AfterFunc(p.cfg.MaxIdle, p.reap)
@@ -195,7 +201,7 @@ func (p *Pool) close(c *Conn, why Discard) {
 	p.discarded[why].Add(1)
 	c.end()
 	_ = c.tcp.Close()
-	p.slotFreed()
+	p.slotFreed(c)
 }
 
 // reap closes what has been idle for too long, and comes again as long as anything is idle.

@@ -60,9 +60,12 @@ func (p *Pool) takeSlot(d time.Duration) (*Conn, error) {
 	return p.dial(left)
 }
 
-// slotFreed gives the slot of a connection that is gone to whoever waits for one.
-func (p *Pool) slotFreed() {
+// slotFreed gives the slot of c, which is gone or (nil) never was, to whoever waits for one.
+func (p *Pool) slotFreed(c *Conn) {
 	p.mu.Lock()
+	if c != nil {
+		p.unlink(c)
+	}
 	if w := p.next(); w != nil {
 		w.ch <- nil
 	} else {
