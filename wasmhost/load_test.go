@@ -37,6 +37,7 @@ func TestLoad(t *testing.T) {
 		"no memory":                    {rename("\x06memory", "\x06memori"), wasmhost.Options{}, wasmhost.StepExports, `no memory`},
 		"another version of the ABI":   {rename("lb_abi_v1", "lb_abi_v2"), wasmhost.Options{}, wasmhost.StepExports, `"lb_abi_v2" is another version`},
 		"an empty module":              {[]byte("\x00asm\x01\x00\x00\x00"), wasmhost.Options{}, wasmhost.StepExports, "lb_endpoints"},
+		"a flag that is not known":     {rename("\x80\x80\x80\x80\x20", "\x84\x80\x80\x80\x20"), wasmhost.Options{}, wasmhost.StepInit, "does not know 0x4"},
 		"a config that is rejected":    {actor, wasmhost.Options{Config: []byte("rrrrn")}, wasmhost.StepInit, "it answered -9"},
 		"an lb_init without an end":    {actor, wasmhost.Options{Config: []byte("rrrrl")}, wasmhost.StepInit, "out of fuel"},
 		"an lb_alloc beyond memory":    {actor, wasmhost.Options{Config: []byte("rrre")}, wasmhost.StepEndpoints, "within the memory of 65536"},

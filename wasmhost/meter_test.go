@@ -12,6 +12,8 @@ import (
 	"github.com/weir-lb/weir/wasmhost/fuel"
 )
 
+const none = 0xffffffff
+
 var meterLimits = fuel.Limits{MemoryPages: 64, Start: 10_000}
 
 func interpreter(t testing.TB) wazero.Runtime {
@@ -99,16 +101,26 @@ func TestFuel(t *testing.T) {
 			t.Errorf("%s(%d): %d fuel, want %d (%v)", c.name, c.arg, got, c.want, err)
 		}
 	}
-	for name, arg := range map[string]uint32{
-		"endless": 0, "fib": 40, "refuel": 0xffffffff, "grow": 0xffffffff, "table_grow": 0xffffffff, "fill": 0xffffffff, "copy": 0x80000000,
-		"init": 0xffffffff, "table_fill": 0x80000000,
+	for _, c := range []struct {
+		name string
+		arg  uint32
+	}{
+		{"grow", none}, {"table_grow", none}, {"fill", none}, {"copy", 1 << 31}, {"init", none}, {"table_fill", 1 << 31}, {"fib", 40},
+		{"endless", 0}, {"refuel", none},
 	} {
 		tank.Set(100_000)
-		_, err := m.ExportedFunction(name).Call(t.Context(), uint64(arg))
+		_, err := m.ExportedFunction(c.name).Call(t.Context(), uint64(c.arg))
 		if err == nil || !strings.Contains(err.Error(), "unreachable") || int64(tank.Get()) >= 0 {
-			t.Errorf("%s(%d): %v with %d fuel left, want it to run out", name, arg, err, int64(tank.Get()))
+			t.Fatalf("%s(%d): %v with %d fuel left, want it to run out", c.name, c.arg, err, int64(tank.Get()))
 		}
 	}
+	for name, arg := range map[string]uint64{"grow": 64, "table_grow": fuel.MaxTableSize} {
+		tank.Set(1 << 40)
+		if got, err := m.ExportedFunction(name).Call(t.Context(), arg); err != nil || got[0] != none {
+			t.Errorf("%s(%d): %v, %v, want -1: it is beyond the limit", name, arg, got, err)
+		}
+	}
+	tank.Set(100_000)
 	_, err := m.ExportedFunction("fib").Call(t.Context(), 30)
 	if err == nil || !strings.Contains(err.Error(), ".fib(i32) i32") {
 		t.Errorf("%v, want the name of the function in it", err)

@@ -43,7 +43,6 @@ type Policy struct {
 // picker answers for one table.
 type picker struct {
 	policy *Policy
-	table  *policies.Table
 	native policies.Picker
 }
 
@@ -54,7 +53,7 @@ func (p *Policy) Build(t *policies.Table) (policies.Picker, error) {
 	if err != nil {
 		return nil, err
 	}
-	pk := &picker{policy: p, table: t, native: native}
+	pk := &picker{policy: p, native: native}
 
 	p.settling.Add(1)
 	defer p.settling.Add(-1)
@@ -87,9 +86,6 @@ func (pk *picker) Pick(r *policies.Request, v *policies.View) int {
 	p := pk.policy
 	r.ResetAnswers()
 	r.NList = 0
-	if v.Table != pk.table {
-		return pk.native.Pick(r, v)
-	}
 	switch result, i := p.ask(r, v, nil); result {
 	case Chosen, Listed:
 		return i

@@ -34,6 +34,7 @@ func TestNext(t *testing.T) {
 		{"a trap leaves it to the cluster's failover", "ru", nil, refused, policies.Verdict{Action: policies.Retry, Endpoint: policies.None}},
 		{"a list gives its first usable", "rL", nil, refused, policies.Verdict{Action: policies.Retry, Endpoint: 2}},
 		{"what is left of a list comes before the guest", "rr", func(r *policies.Request) { r.NList, r.List = 2, [8]uint32{0, 3} }, refused, policies.Verdict{Action: policies.Retry, Endpoint: 3}},
+		{"a list is no reason to retry what the route does not", "rS", func(r *policies.Request) { r.NList, r.List = 1, [8]uint32{3} }, policies.Outcome{Class: policies.BadStatus, Status: 500}, policies.Verdict{}},
 		{"NO_RETRY holds", "rr", func(r *policies.Request) { r.NoRetry = true }, refused, policies.Verdict{}},
 		{"a good answer is no failure", "rr", nil, policies.Outcome{Class: policies.OK, Status: 404}, policies.Verdict{}},
 		{"a status that the route retries is one", "rr", nil, policies.Outcome{Class: policies.OK, Status: 503}, policies.Verdict{Action: policies.Retry, Endpoint: 1}},

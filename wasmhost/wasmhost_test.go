@@ -191,6 +191,23 @@ func TestPicker(t *testing.T) {
 			r.Attempt++
 		}
 	})
+	t.Run("an endpoint that was tried is stale", func(t *testing.T) {
+		tab := table(3)
+		p := policy(t, actor(t, "z", wasmhost.Options{}))
+		r := request(act)
+		r.MarkTried(0)
+		if i := build(t, p, tab).Pick(r, view(tab, 1)); i != 1 || p.Stats().Picks[wasmhost.Stale] != 1 {
+			t.Errorf("picked %d, %v", i, p.Stats().Picks)
+		}
+	})
+	t.Run("a host function costs by the length of what it reads", func(t *testing.T) {
+		tab := table(3)
+		p := policy(t, actor(t, "H", wasmhost.Options{}))
+		build(t, p, tab).Pick(request(act), view(tab, 1))
+		if used := p.Stats().Fuel.Sum; used < 65536>>2+100 {
+			t.Errorf("%d fuel for a hash of 64 KiB, want at least %d", used, 65536>>2+100)
+		}
+	})
 	t.Run("no endpoints at all", func(t *testing.T) {
 		tab := table(0)
 		pk := build(t, policy(t, actor(t, "rr", wasmhost.Options{})), tab)

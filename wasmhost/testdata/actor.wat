@@ -1,5 +1,5 @@
 ;; A guest that plays the part its config names: byte 0 says what lb_pick does, byte 1 lb_retry, byte 2 lb_endpoints,
-;; byte 3 lb_alloc, byte 4 lb_init, byte 5 lb_abi_v1. A missing byte is 'r', the honest part: round robin by seq over
+;; byte 3 lb_alloc, byte 4 lb_init. A missing byte is 'r', the honest part: round robin by seq over
 ;; up[], without those tried. lb_pick and lb_retry play theirs from seq 1000 on only, so that a dry run passes;
 ;; lb_endpoints in tables of more than five endpoints.
 (module
@@ -63,6 +63,8 @@
       (drop (memory.grow (i32.const -1)))))
     (if (i32.eq (local.get $part) (i32.const 104)) (then                                                    ;; h: hash much
       (loop $l (drop (call $hash64 (i32.const 0) (i32.const 65536) (i64.const 1))) br $l)))
+    (if (i32.eq (local.get $part) (i32.const 72)) (then                                                     ;; H: hash 64 KiB once
+      (drop (call $hash64 (i32.const 0) (i32.const 65536) (i64.const 1)))))
     (if (i32.eq (local.get $part) (i32.const 112)) (then                                                    ;; p: pointer outside
       (drop (call $hash64 (i32.const 65000) (i32.const 1000) (i64.const 1)))))
     (if (i32.eq (local.get $part) (i32.const 102)) (then                                                    ;; f: flood the log
