@@ -138,6 +138,26 @@ func TestQuarantine(t *testing.T) {
 	})
 }
 
+func TestAGuestThatCannotBeMadeAgainIsNotTriedInALoop(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := policy(t, actor(t, "rru", wasmhost.Options{}))
+		build(t, p, table(6))
+		for n, after := range []time.Duration{0, time.Second, 2 * time.Second, 4 * time.Second} {
+			time.Sleep(after) // virtual
+			synctest.Wait()
+			if s := p.Stats(); s.Failures[wasmhost.FailEndpoints] != uint64(2+n) || !s.Quarantined {
+				t.Fatalf("after %d back-offs: %+v, want %d failures", n, s, 2+n)
+			}
+		}
+		build(t, p, table(3)) // which it can serve
+		time.Sleep(8 * time.Second)
+		synctest.Wait()
+		if s := p.Stats(); s.Instances != 1 {
+			t.Errorf("with a table that it can serve: %+v", s)
+		}
+	})
+}
+
 func TestFiveFailuresInElevenSecondsAreNoQuarantine(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := policy(t, actor(t, "i", wasmhost.Options{}))
@@ -285,6 +305,14 @@ func TestHammer(t *testing.T) {
 		}
 	})
 	all.Wait()
+	o := now.Load()
+	eventually(t, "the guest to serve the last table", func() bool {
+		before := p.Stats()
+		o.pk.Pick(request(1), o.v)
+		after := p.Stats()
+		picks.Add(1)
+		return after.Picks[wasmhost.Chosen] > before.Picks[wasmhost.Chosen] || after.Quarantined && after.Instances == 1
+	})
 	s := p.Stats()
 	sum := uint64(0)
 	for _, n := range s.Picks {

@@ -36,11 +36,13 @@ func (p *Policy) recreate() {
 	for {
 		p.mu.Lock()
 		wait := p.quarantine.wait(p.module.options.Now())
-		t := p.table
 		p.mu.Unlock()
 		if !p.sleep(wait) {
 			return
 		}
+		p.mu.Lock()
+		t := p.table
+		p.mu.Unlock()
 		in, class, err := (*instance)(nil), FailInit, error(nil)
 		if in, err = p.module.newInstance(p.cluster, p.module.shared); err == nil {
 			class, err = FailEndpoints, in.setTable(t)

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -340,4 +341,39 @@ func TestAnswers(t *testing.T) {
 			}
 		}
 	})
+}
+
+// lines counts log records.
+type lines struct {
+	slog.Handler
+	n *atomic.Int64
+}
+
+func (l lines) Handle(_ context.Context, r slog.Record) error {
+	if r.Message == "X-User" {
+		l.n.Add(1)
+	}
+	return nil
+}
+
+func (l lines) WithAttrs([]slog.Attr) slog.Handler { return l }
+
+func TestLogIsRateLimited(t *testing.T) {
+	var n atomic.Int64
+	h, err := wasmhost.NewHost(wasmhost.HostOptions{Log: slog.New(lines{slog.NewTextHandler(io.Discard, nil), &n})})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer h.Close()
+	m, err := h.Load(t.Context(), guest(t, "actor"), wasmhost.Options{Config: []byte("f"), Now: func() int64 { return 5e9 }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := m.NewPolicy("web", first{}, retryAll)
+	defer p.Close()
+	tab := table(3)
+	build(t, p, tab).Pick(request(act), view(tab, 1))
+	if got := n.Load(); got != 20 {
+		t.Errorf("%d lines in a second, want 20", got)
+	}
 }
