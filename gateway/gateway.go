@@ -41,7 +41,6 @@ type Gateway struct {
 	registry *prometheus.Registry
 	host     *wasmhost.Host
 	leases   *cluster.Leases
-	snapshot *discovery.Snapshot
 	data     *proxy.Server
 	admin    *http.Server
 	token    atomic.Pointer[string]
@@ -53,6 +52,7 @@ type Gateway struct {
 	mu        sync.Mutex // guards what follows; held briefly
 	config    *config.Config
 	consul    *consul.Client
+	snapshot  *discovery.Snapshot // of what Consul said last; nil if none is kept
 	members   map[string]*member
 	policies  map[string]*policy
 	listeners map[string]net.Listener // by name; "admin" is the admin API's
@@ -94,12 +94,6 @@ func (g *Gateway) start(cfg *config.Config) (err error) {
 	}
 	if g.leases, err = cluster.NewLeases(maxLeases); err != nil {
 		return fmt.Errorf("leases: %w", err)
-	}
-	if cfg.Consul.Snapshot != "" {
-		g.snapshot, err = discovery.OpenSnapshot(cfg.Consul.Snapshot, discovery.SnapshotOptions{})
-		if err != nil {
-			g.log.Warn("the snapshot of the last known good endpoints is not used", "err", err)
-		}
 	}
 	g.data = proxy.New(g.log)
 	g.register()
@@ -152,6 +146,9 @@ func (g *Gateway) Shutdown(ctx context.Context) error {
 	}
 	if g.leases != nil {
 		g.leases.Close()
+	}
+	if g.consul != nil {
+		g.consul.Close()
 	}
 	if g.snapshot != nil {
 		errs = append(errs, g.snapshot.Close())

@@ -3,11 +3,11 @@ package gateway
 import (
 	"context"
 	"errors"
-	"fmt"
 	"maps"
 	"net"
 	"slices"
 
+	"github.com/weir-lb/weir/discovery"
 	"github.com/weir-lb/weir/discovery/consul"
 	"github.com/weir-lb/weir/gateway/internal/cluster"
 	"github.com/weir-lb/weir/gateway/internal/config"
@@ -39,6 +39,7 @@ type change struct {
 	policies map[string]*policy
 	opened   map[string]net.Listener
 	consul   *consul.Client
+	snapshot *discovery.Snapshot
 	specs    map[string]clusterSpec
 	token    string
 	members  map[string]*member // clusters that are new
@@ -59,7 +60,7 @@ func (g *Gateway) apply(ctx context.Context, cfg *config.Config, first bool) err
 func (g *Gateway) prepare(ctx context.Context, cfg *config.Config, first bool) (*change, error) {
 	ch := &change{
 		policies: map[string]*policy{}, opened: map[string]net.Listener{}, specs: map[string]clusterSpec{},
-		members: map[string]*member{}, consul: g.consul,
+		members: map[string]*member{}, consul: g.consul, snapshot: g.snapshot,
 	}
 	var errs []error
 	for _, name := range slices.Sorted(maps.Keys(cfg.Policies)) {
@@ -82,8 +83,8 @@ func (g *Gateway) prepare(ctx context.Context, cfg *config.Config, first bool) (
 	}
 	errs = append(errs, g.openListeners(cfg, ch)...)
 	if usesConsul(cfg) && (g.consul == nil || g.config.Consul != cfg.Consul) {
-		if ch.consul, err = g.newConsul(cfg.Consul); err != nil {
-			errs = append(errs, fmt.Errorf("consul: %w", err))
+		if ch.consul, err = g.newConsul(cfg.Consul, ch); err != nil {
+			errs = append(errs, cfg.Error("consul", err.Error(), "an agent that can be asked"))
 		}
 	}
 	if err := errors.Join(errs...); err != nil {
@@ -112,6 +113,9 @@ func (ch *change) discard(g *Gateway) {
 	for _, m := range ch.members {
 		m.cluster.Close()
 	}
+	if ch.snapshot != nil && ch.snapshot != g.snapshot {
+		_ = ch.snapshot.Close()
+	}
 	for name, s := range ch.specs {
 		if m := g.members[name]; m == nil || m.spec.instance != s.instance {
 			s.close()
@@ -128,8 +132,8 @@ func (ch *change) discard(g *Gateway) {
 func (g *Gateway) commit(cfg *config.Config, ch *change) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	old := g.policies
-	g.config, g.consul, g.policies = cfg, ch.consul, ch.policies
+	old, client, snapshot := g.policies, g.consul, g.snapshot
+	g.config, g.consul, g.snapshot, g.policies = cfg, ch.consul, ch.snapshot, ch.policies
 	g.token.Store(&ch.token)
 	if g.options.Level != nil {
 		g.options.Level.Set(cfg.Log.Level)
@@ -169,6 +173,14 @@ func (g *Gateway) commit(cfg *config.Config, ch *change) {
 	// Requests that hold a snapshot of what follows may finish: transports drain, closed policies fall back.
 	for _, m := range gone {
 		m.close()
+	}
+	if client != nil && client != ch.consul {
+		client.Close()
+	}
+	if snapshot != nil && snapshot != ch.snapshot {
+		if err := snapshot.Close(); err != nil {
+			g.log.Warn("the old snapshot was not written", "err", err)
+		}
 	}
 	for name, p := range old {
 		if ch.policies[name] != p {

@@ -70,7 +70,7 @@ func (a *account) opening(g *gateway.Gateway, endpoints []*endpoint, r *registry
 		fmt.Fprintf(&b, "  endpoint %s  http://%s  pid %d\n", e.name, e.address, e.pid())
 	}
 	if r != nil {
-		fmt.Fprintf(&b, "  consul      %s  service %q\n", r.ui(), service)
+		fmt.Fprintf(&b, "  consul      %s  service %q\n", r.address(), service)
 	}
 	fmt.Fprintf(&b, "  gateway     http://%s\n", g.Address("http"))
 	fmt.Fprintf(&b, "  policy      p2c.wasm, sha256 %.12s, %s\n", p.Digest, p.Engine)
@@ -81,6 +81,11 @@ func (a *account) opening(g *gateway.Gateway, endpoints []*endpoint, r *registry
 	for _, c := range g.Clusters() {
 		for _, e := range c.Endpoints {
 			a.names[e.ID] = e.Name
+			for _, own := range endpoints {
+				if e.Address == own.address {
+					a.names[e.ID] = own.name
+				}
+			}
 		}
 	}
 	_, err = io.WriteString(a.out, b.String())

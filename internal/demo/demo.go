@@ -56,13 +56,13 @@ func Run(ctx context.Context, o Options) (err error) {
 	cluster := staticCluster(endpoints)
 	var registry *registry
 	if o.Consul {
-		if registry, err = register(ctx, dir, endpoints); err != nil {
+		if registry, err = register(ctx, o, endpoints); err != nil {
 			return err
 		}
 		defer registry.close()
 		cluster = registry.cluster()
 	}
-	config, err := writeConfig(dir, cluster)
+	config, err := writeConfig(dir, registry.address(), cluster)
 	if err != nil {
 		return err
 	}
@@ -76,10 +76,10 @@ func Run(ctx context.Context, o Options) (err error) {
 		defer cancel()
 		err = errors.Join(err, g.Shutdown(stop))
 	}()
-	if err := a.opening(g, endpoints, registry); err != nil {
+	if err := waitReady(ctx, g, len(endpoints)); err != nil {
 		return err
 	}
-	if err := waitReady(ctx, g, len(endpoints)); err != nil {
+	if err := a.opening(g, endpoints, registry); err != nil {
 		return err
 	}
 	return play(ctx, o, a, g, endpoints)
@@ -151,7 +151,7 @@ func staticCluster(endpoints []*endpoint) string {
 }
 
 // writeConfig writes the configuration and the policy that the gateway runs with, as a user would.
-func writeConfig(dir, cluster string) (string, error) {
+func writeConfig(dir, consul, cluster string) (string, error) {
 	module, err := plugins.Files.ReadFile("p2c/p2c.wasm")
 	if err != nil {
 		return "", err
@@ -159,7 +159,10 @@ func writeConfig(dir, cluster string) (string, error) {
 	if err := os.WriteFile(filepath.Join(dir, "p2c.wasm"), module, 0o600); err != nil {
 		return "", err
 	}
-	text := `admin: {address: 127.0.0.1:0}
+	if consul != "" {
+		consul = fmt.Sprintf("consul: {address: %q}\n", consul)
+	}
+	text := consul + `admin: {address: 127.0.0.1:0}
 listeners:
   - {name: http, address: 127.0.0.1:0}
 policies:

@@ -1,0 +1,34 @@
+package gateway
+
+import (
+	"github.com/weir-lb/weir/discovery"
+	"github.com/weir-lb/weir/discovery/consul"
+	"github.com/weir-lb/weir/gateway/internal/config"
+)
+
+// newConsul returns a client for the agent that the configuration names, with its snapshot in ch. A snapshot that
+// cannot be used costs nothing but itself.
+func (g *Gateway) newConsul(c config.Consul, ch *change) (*consul.Client, error) {
+	if g.snapshot == nil || g.config.Consul.Snapshot != c.Snapshot {
+		ch.snapshot = nil
+		if c.Snapshot != "" {
+			var err error
+			ch.snapshot, err = discovery.OpenSnapshot(c.Snapshot, discovery.SnapshotOptions{Log: g.log})
+			if err != nil {
+				g.log.Warn("the snapshot of the last known good endpoints is not used", "err", err)
+			}
+		}
+	}
+	hold := c.Hold
+	if hold == 0 {
+		hold = -1 // 0 is the default to the client
+	}
+	return consul.New(consul.Options{
+		Address: c.Address, Token: c.Token, TokenFile: c.TokenFile, Datacenter: c.Datacenter, Wait: c.Wait, Hold: hold,
+		Snapshot: ch.snapshot, Log: g.log,
+	})
+}
+
+func query(s *config.Service) consul.Query {
+	return consul.Query{Service: s.Service, Filter: s.Filter, Datacenter: s.Datacenter}
+}
