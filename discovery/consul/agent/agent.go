@@ -14,6 +14,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -34,6 +35,7 @@ type Agent struct {
 	http  *http.Client
 	log   logFile
 	dir   string
+	url   string // of an agent that is not ours; "" if it is
 
 	mu      sync.Mutex
 	process *os.Process
@@ -149,7 +151,21 @@ func (a *Agent) ready(ctx context.Context) error {
 }
 
 // Addr returns where the agent serves HTTP, as a URL.
-func (a *Agent) Addr() string { return "http://" + a.hostPort() }
+func (a *Agent) Addr() string {
+	if a.url != "" {
+		return a.url
+	}
+	return "http://" + a.hostPort()
+}
+
+// Attach returns an agent that runs already, at a URL or host:port. Its API can be called; Stop leaves it running, and
+// the other calls that do something to the process fail.
+func Attach(address, token string) *Agent {
+	if !strings.Contains(address, "://") {
+		address = "http://" + address
+	}
+	return &Agent{url: strings.TrimSuffix(address, "/"), opts: Options{Token: token}, http: &http.Client{Transport: &http.Transport{}}}
+}
 
 func (a *Agent) hostPort() string { return net.JoinHostPort("127.0.0.1", strconv.Itoa(a.ports[0])) }
 
@@ -157,6 +173,9 @@ func (a *Agent) hostPort() string { return net.JoinHostPort("127.0.0.1", strconv
 func (a *Agent) Stop() error {
 	err := a.end(syscall.SIGTERM)
 	a.http.CloseIdleConnections()
+	if a.dir == "" {
+		return err
+	}
 	return errors.Join(err, os.RemoveAll(a.dir))
 }
 
@@ -199,6 +218,9 @@ func (a *Agent) signal(sig syscall.Signal) error {
 
 // Restart kills the agent, if it still runs, and starts an empty one on the same ports.
 func (a *Agent) Restart(ctx context.Context) error {
+	if a.url != "" {
+		return errors.New("consul agent: not ours to restart")
+	}
 	err := a.Kill()
 	for range startTries {
 		if err != nil && !errors.Is(err, errEnded) {
