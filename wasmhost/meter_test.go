@@ -105,8 +105,15 @@ func TestFuel(t *testing.T) {
 		name string
 		arg  uint32
 	}{
-		{"grow", none}, {"table_grow", none}, {"fill", none}, {"copy", 1 << 31}, {"init", none}, {"table_fill", 1 << 31}, {"fib", 40},
-		{"endless", 0}, {"refuel", none},
+		{"grow", none},
+		{"table_grow", none},
+		{"fill", none},
+		{"copy", 1 << 31},
+		{"init", none},
+		{"table_fill", 1 << 31},
+		{"fib", 40},
+		{"endless", 0},
+		{"refuel", none},
 	} {
 		tank.Set(100_000)
 		_, err := m.ExportedFunction(c.name).Call(t.Context(), uint64(c.arg))
