@@ -21,17 +21,18 @@ const module = "github.com/weir-lb/weir"
 // mayImport holds the edges of the import graph that the house has, by package path below the module. A package that
 // is not listed may import nothing of ours; "..." stands for everything below.
 var mayImport = map[string][]string{
-	"":                            {"internal/cli"},
-	"internal/cli":                {"gateway", "wasmhost", "policies", "discovery/consul/agent", "examples/plugins", "internal/demo"},
-	"internal/demo":               {"gateway", "discovery/consul/agent", "examples/plugins"},
-	"gateway":                     {"gateway/internal/...", "discovery", "discovery/consul", "wasmhost", "policies"},
-	"gateway/internal/proxy":      {"gateway/internal/cluster", "gateway/internal/upstream", "policies"},
-	"gateway/internal/upstream":   {"policies"},
-	"gateway/internal/cluster":    {"policies", "discovery"},
-	"policies/policytest":         {"policies"},
-	"examples/plugins/plugintest": {"examples/plugins", "policies", "wasmhost"},
-	"discovery/consul":            {"discovery"},
-	"wasmhost":                    {"wasmhost/fuel", "policies"},
+	"":                             {"internal/cli"},
+	"internal/cli":                 {"gateway", "wasmhost", "policies", "discovery/consul/agent", "examples/plugins", "internal/demo"},
+	"internal/demo":                {"gateway", "discovery/consul/agent", "examples/plugins"},
+	"gateway":                      {"gateway/internal/...", "discovery", "discovery/consul", "wasmhost", "policies"},
+	"gateway/internal/proxy":       {"gateway/internal/cluster", "gateway/internal/upstream", "policies"},
+	"gateway/internal/upstream":    {"policies"},
+	"gateway/internal/cluster":     {"policies", "discovery"},
+	"policies/policytest":          {"policies"},
+	"examples/plugins/plugintest":  {"examples/plugins", "policies", "wasmhost"},
+	"discovery/consul/agent/build": {"discovery/consul/agent"},
+	"discovery/consul":             {"discovery"},
+	"wasmhost":                     {"wasmhost/fuel", "policies"},
 }
 
 // homes holds the packages that may import a heavy dependency. Tests may use what they like.

@@ -35,7 +35,7 @@ type answer struct {
 	index       uint64
 	leader      bool
 	lastContact time.Duration
-	filtered    bool // ACLs hid instances
+	filtered    bool // ACLs hid instances, or may have hidden all
 }
 
 // ask puts one question. A sure question must not have an index: agents answer a blocking query from the stream that
@@ -48,8 +48,9 @@ func (c *Client) ask(ctx context.Context, q Query, qn question) (answer, error) 
 	ctx, cancel := context.WithTimeoutCause(ctx, patience, fmt.Errorf("no answer in %v", patience))
 	defer cancel()
 	var a answer
+	token := c.currentToken()
 	meta, err := c.api.Raw().Query("/v1/health/service/"+q.Service, &a.entries, (&api.QueryOptions{
-		Datacenter: q.Datacenter, Filter: q.Filter, Token: c.currentToken(),
+		Datacenter: q.Datacenter, Filter: q.Filter, Token: token,
 		AllowStale: !qn.sure, RequireConsistent: qn.sure, WaitIndex: qn.index, WaitTime: qn.wait,
 	}).WithContext(ctx))
 	if err != nil {
@@ -62,7 +63,8 @@ func (c *Client) ask(ctx context.Context, q Query, qn question) (answer, error) 
 	// The stream knows neither leader nor last contact, and says false and 0 (seen with 1.15.4).
 	a.leader = meta.KnownLeader || meta.QueryBackend == api.QueryBackendStreaming
 	a.lastContact = meta.LastContact
-	a.filtered = meta.ResultsFilteredByACLs
+	// Agents do not tell those without a token that there was something to hide.
+	a.filtered = meta.ResultsFilteredByACLs || len(a.entries) == 0 && token == "" && meta.DefaultACLPolicy == "deny"
 	return a, nil
 }
 
