@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"math"
 	"os"
 	"slices"
 
@@ -84,9 +85,9 @@ type PolicyStatus struct {
 	Picks       map[string]uint64 `json:"picks"` // by result
 	Failures    map[string]uint64 `json:"failures"`
 	LastFailure string            `json:"last_failure,omitempty"`
-	Fallbacks   uint64            `json:"fallbacks"`             // picks that the native fallback made
-	PickNanos   float64           `json:"pick_nanoseconds_mean"` // of one call in 64
-	FuelMean    float64           `json:"fuel_mean"`             // of a call that did not fail
+	Fallbacks   uint64            `json:"fallbacks"`               // picks that the native fallback made
+	PickNanos   float64           `json:"pick_nanoseconds_median"` // of one call in 64, estimated within a power of two
+	FuelMean    float64           `json:"fuel_mean"`               // of a call that did not fail
 }
 
 // loaded returns the Wasm policies by name.
@@ -146,10 +147,20 @@ func (g *Gateway) describe(p *policy) PolicyStatus {
 	for f, n := range st.Failures {
 		s.Failures[wasmhost.Failure(f).String()] = n
 	}
-	s.PickNanos, s.FuelMean = mean(st.Nanoseconds), mean(st.Fuel)
+	s.PickNanos, s.FuelMean = median(st.Nanoseconds), float64(st.Fuel.Sum)/float64(max(st.Fuel.Count(), 1))
 	return s
 }
 
-func mean(h wasmhost.Histogram) float64 {
-	return float64(h.Sum) / float64(max(h.Count(), 1))
+// median is where half of the values lie below, taking those of a bucket as evenly spread. A mean would tell of the few
+// calls that the scheduler interrupted.
+func median(h wasmhost.Histogram) float64 {
+	half := float64(h.Count()) / 2
+	for i, n := range h.Counts {
+		if float64(n) >= half && n > 0 {
+			high := math.Exp2(float64(i))
+			return high/2 + high/2*half/float64(n)
+		}
+		half -= float64(n)
+	}
+	return 0
 }

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"log/slog"
@@ -52,7 +53,7 @@ func (c policyCheckCmd) Run(s *streams) error {
 	row("compiled", fmt.Sprintf("in %v, %s", i.Compile.Round(10_000), i.Engine))
 	row("exports", i.Exports...)
 	row("imports", i.Imports...)
-	row("columns", strings.Join(i.Columns, " "))
+	row("columns", cmp.Or(strings.Join(i.Columns, " "), "none"))
 	if i.Retry {
 		row("failover", "its own (lb_retry)")
 	} else {

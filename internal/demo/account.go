@@ -120,7 +120,7 @@ func (a *account) closing(g *gateway.Gateway, l *load, endpoints []*endpoint) er
 		failed += l.failed[phase]
 	}
 	fmt.Fprintf(&b, "\n  %d requests, %d retries, %d failed requests\n", total, g.Retries(), failed)
-	fmt.Fprintf(&b, "  %d picks in WebAssembly: %.0f ns and %.0f fuel each, %d by the native fallback\n\n",
+	fmt.Fprintf(&b, "  %d picks in WebAssembly: %.0f ns (median) and %.0f fuel each, %d by the native fallback\n\n",
 		p.Picks["ok"], p.PickNanos, p.FuelMean, p.Fallbacks)
 	a.mu.Lock()
 	defer a.mu.Unlock()
