@@ -33,7 +33,7 @@ type Options struct {
 	Timeout    time.Duration // how much longer than it was asked to wait an answer may take; 10 s
 	Hold       time.Duration // how long a list that suddenly shrank is doubted; 5 s, negative: not at all
 	Refresh    time.Duration // a full answer is asked for this often; 5 min
-	Pace       time.Duration // the mean time between two queries for a service is at least this; 100 ms
+	Pace       time.Duration // the mean time between two queries for a service is at least this; 25 ms
 	MaxBackoff time.Duration // after failures; 30 s
 	MaxStale   time.Duration // an answer of a Consul server that lost its leader longer ago is not taken; 1 min
 
@@ -51,7 +51,7 @@ func (o *Options) setDefaults() {
 		{&o.Timeout, 10 * time.Second},
 		{&o.Hold, 5 * time.Second},
 		{&o.Refresh, 5 * time.Minute},
-		{&o.Pace, 100 * time.Millisecond},
+		{&o.Pace, 25 * time.Millisecond},
 		{&o.MaxBackoff, 30 * time.Second},
 		{&o.MaxStale, time.Minute},
 	} {

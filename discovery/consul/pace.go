@@ -5,9 +5,9 @@ import (
 	"time"
 )
 
-// burst is how many questions may follow one another at once. A change after quiet is seen without delay, and so is the
-// second of a pair, while a catalogue in turmoil is read once per pace.every.
-const burst = 3
+// burst is how many questions may follow one another at once: a change after quiet is seen without delay, and so are the
+// next few. A catalogue in turmoil is read once per pace.every, and its changes in between are seen as one.
+const burst = 4
 
 // pace is a token bucket in the form of a theoretical arrival time (GCRA, ITU-T I.371).
 type pace struct {
