@@ -25,10 +25,10 @@ test: tools ## every test: race detector, a real Consul agent, allocation laws
 	$(GO) test -run 'Alloc' ./...
 
 check: ## formatting, vet, staticcheck, tidiness; changes nothing
-	@out=$$($(TOOL) gofumpt -l $$(git ls-files '*.go')); test -z "$$out" || { echo "gofumpt: $$out"; exit 1; }
+	@out=$$($(TOOL) gofumpt -l $$(git ls-files '*.go')); test -z "$$out" || { printf "gofumpt: %s\n" "$$out"; exit 1; }
 	$(GO) vet ./...
 	$(TOOL) staticcheck ./...
-	@out=$$($(GO) fix -diff ./... 2>&1); test -z "$$out" || { echo "$$out"; exit 1; }
+	@out=$$($(GO) fix -diff ./... 2>&1); test -z "$$out" || { printf "%s\n" "$$out"; exit 1; }
 	$(GO) mod tidy -diff
 
 race: ## the hammer tests, longer

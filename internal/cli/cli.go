@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
 
 	"github.com/alecthomas/kong"
 )
@@ -34,10 +33,6 @@ type commands struct {
 type streams struct {
 	in       io.Reader
 	out, err io.Writer
-}
-
-func (s *streams) log(level slog.Level) *slog.Logger {
-	return slog.New(slog.NewTextHandler(s.err, &slog.HandlerOptions{Level: level}))
 }
 
 // exit carries kong's wish to end the process, after --help, up to Run.

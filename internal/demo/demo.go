@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/weir-lb/weir/examples/plugins"
@@ -143,11 +144,12 @@ func waitReady(ctx context.Context, g *gateway.Gateway, endpoints int) error {
 }
 
 func staticCluster(endpoints []*endpoint) string {
-	text := "    endpoints:\n"
+	var b strings.Builder
+	b.WriteString("    endpoints:\n")
 	for _, e := range endpoints {
-		text += fmt.Sprintf("      - {name: %s, address: %q}\n", e.name, e.address)
+		fmt.Fprintf(&b, "      - {name: %s, address: %q}\n", e.name, e.address)
 	}
-	return text
+	return b.String()
 }
 
 // writeConfig writes the configuration and the policy that the gateway runs with, as a user would.

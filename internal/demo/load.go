@@ -22,7 +22,6 @@ const (
 // who answered.
 type load struct {
 	url   string
-	names []string
 	phase atomic.Int32
 
 	mu       sync.Mutex
