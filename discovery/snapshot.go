@@ -1,13 +1,8 @@
 package discovery
 
 import (
-	"crypto/sha256"
-	"encoding/hex"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
-	"io/fs"
 	"log/slog"
 	"maps"
 	"os"
@@ -15,11 +10,6 @@ import (
 	"reflect"
 	"sync"
 	"time"
-)
-
-const (
-	snapshotVersion = 1
-	maxSnapshot     = 64 << 20 // bytes
 )
 
 // Snapshot keeps the last known good state of every service in one file, for a start without a catalogue. The file is
@@ -31,6 +21,7 @@ type Snapshot struct {
 
 	mu       sync.Mutex
 	services map[string]saved
+	news     bool  // something was put that is not written
 	err      error // of the last write
 
 	dirty chan struct{}
@@ -49,13 +40,6 @@ type SnapshotOptions struct {
 type saved struct {
 	At        time.Time  `json:"at"`
 	Instances []Instance `json:"instances"`
-}
-
-type snapshotFile struct {
-	Version  int             `json:"version"`
-	SHA256   string          `json:"sha256"` // of Services as it stands in the file
-	Written  time.Time       `json:"written"`
-	Services json.RawMessage `json:"services"`
 }
 
 // OpenSnapshot loads the snapshot at path, if there is one, and keeps it up to date until Close. With an error that says
@@ -98,6 +82,7 @@ func (s *Snapshot) Put(key string, st State) {
 	s.mu.Lock()
 	old, ok := s.services[key]
 	s.services[key] = saved{At: st.At, Instances: st.Instances}
+	s.news = true
 	s.mu.Unlock()
 	if ok && reflect.DeepEqual(old.Instances, st.Instances) {
 		return // Close writes the newer time; the answers of a quiet service cost no disk
@@ -141,6 +126,11 @@ func (s *Snapshot) run() {
 
 func (s *Snapshot) write() {
 	s.mu.Lock()
+	if !s.news {
+		s.mu.Unlock()
+		return // a file that was refused is left to be looked at until there is something better
+	}
+	s.news = false
 	maps.DeleteFunc(s.services, func(_ string, e saved) bool { return time.Since(e.At) > s.opts.MaxAge })
 	services := maps.Clone(s.services)
 	s.mu.Unlock()
@@ -150,105 +140,6 @@ func (s *Snapshot) write() {
 		s.opts.Log.Error("the last known good endpoints are not saved", "err", err)
 	}
 	s.mu.Lock()
-	s.err = err
+	s.err, s.news = err, s.news || err != nil
 	s.mu.Unlock()
-}
-
-func (s *Snapshot) store(services map[string]saved) error {
-	body, err := json.Marshal(services)
-	if err != nil {
-		return err
-	}
-	text, err := json.Marshal(snapshotFile{
-		Version: snapshotVersion, SHA256: digest(body), Written: time.Now(), Services: body,
-	})
-	if err != nil {
-		return err
-	}
-	return replace(s.path, append(text, '\n'))
-}
-
-func digest(b []byte) string {
-	sum := sha256.Sum256(b)
-	return hex.EncodeToString(sum[:])
-}
-
-// replace puts text in the place of the file at path, so that a crash at any moment leaves either the old or the new.
-func replace(path string, text []byte) (err error) {
-	dir := filepath.Dir(path)
-	f, err := os.CreateTemp(dir, filepath.Base(path)+".*") // mode 0600
-	if err != nil {
-		return err
-	}
-	defer func() {
-		if err != nil {
-			_ = os.Remove(f.Name())
-		}
-	}()
-	_, err = f.Write(text)
-	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
-		return err
-	}
-	if err = os.Rename(f.Name(), path); err != nil {
-		return err
-	}
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	return errors.Join(d.Sync(), d.Close())
-}
-
-func (s *Snapshot) load() error {
-	f, err := os.Open(s.path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
-	if err != nil {
-		return fmt.Errorf("snapshot: %w", err)
-	}
-	defer f.Close()
-	text, err := io.ReadAll(io.LimitReader(f, maxSnapshot+1))
-	if err != nil {
-		return fmt.Errorf("snapshot: %w", err)
-	}
-	services, err := parseSnapshot(text)
-	if err != nil {
-		return fmt.Errorf("snapshot %s: %w", s.path, err)
-	}
-	var newest time.Time
-	for key, e := range services {
-		if e.At.After(newest) {
-			newest = e.At
-		}
-		if time.Since(e.At) <= s.opts.MaxAge {
-			s.services[key] = e
-		}
-	}
-	if len(services) > 0 && len(s.services) == 0 {
-		return fmt.Errorf("snapshot %s: its newest answer is %v old, want at most %v",
-			s.path, time.Since(newest).Round(time.Second), s.opts.MaxAge)
-	}
-	return nil
-}
-
-func parseSnapshot(text []byte) (map[string]saved, error) {
-	if len(text) > maxSnapshot {
-		return nil, fmt.Errorf("more than %d bytes", maxSnapshot)
-	}
-	var f snapshotFile
-	if err := json.Unmarshal(text, &f); err != nil {
-		return nil, fmt.Errorf("not a snapshot: %w", err)
-	}
-	if f.Version != snapshotVersion {
-		return nil, fmt.Errorf("version %d, want %d", f.Version, snapshotVersion)
-	}
-	if sum := digest(f.Services); sum != f.SHA256 {
-		return nil, fmt.Errorf("checksum %s, want %q as the file says", sum, f.SHA256)
-	}
-	var services map[string]saved
-	if err := json.Unmarshal(f.Services, &services); err != nil {
-		return nil, fmt.Errorf("services: %w", err)
-	}
-	return services, nil
 }
