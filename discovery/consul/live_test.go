@@ -12,7 +12,7 @@ import (
 )
 
 // start runs a real agent until the test ends.
-func start(t *testing.T, o agent.Options) *agent.Agent {
+func start(t testing.TB, o agent.Options) *agent.Agent {
 	t.Helper()
 	a, err := agent.Start(t.Context(), o)
 	if err != nil {
@@ -27,14 +27,14 @@ func start(t *testing.T, o agent.Options) *agent.Agent {
 }
 
 // register registers instances of the service "web" at distinct ports.
-func register(t *testing.T, a *agent.Agent, ids ...string) {
+func register(t testing.TB, a *agent.Agent, ids ...string) {
 	t.Helper()
 	for _, id := range ids {
 		must(t, a.Register(t.Context(), agent.Service{ID: id, Name: "web", Port: 9000 + int(id[0])}))
 	}
 }
 
-func must(t *testing.T, err error) {
+func must(t testing.TB, err error) {
 	t.Helper()
 	if err != nil {
 		t.Fatal(err)
@@ -236,5 +236,33 @@ func TestLiveManyServicesShareOneAgent(t *testing.T) {
 	must(t, a.Warn(context.Background(), "a"))
 	for _, r := range records {
 		r.until(t, "the warning", is("live a=warning"))
+	}
+}
+
+// BenchmarkChange measures from the call that changes a check to the published state: of a change after quiet, which waits
+// for nothing, and of changes that follow one another as fast as they can.
+func BenchmarkChange(b *testing.B) {
+	a := start(b, agent.Options{})
+	register(b, a, "a", "b", "c")
+	for _, c := range []struct {
+		name string
+		pace time.Duration
+	}{{"after_quiet", time.Nanosecond}, {"in_a_series", 0}} {
+		b.Run(c.name, func(b *testing.B) {
+			r := watching(b, client(b, Options{Address: a.Addr(), Pace: c.pace}).Service(Query{Service: "web"}))
+			r.until(b, "all", is("live a=passing b=passing c=passing"))
+			var took []time.Duration
+			for b.Loop() {
+				began := time.Now()
+				must(b, a.Fail(b.Context(), "a"))
+				took = append(took, r.until(b, "failure", is("live a=critical b=passing c=passing")).when.Sub(began))
+				began = time.Now()
+				must(b, a.Pass(b.Context(), "a"))
+				took = append(took, r.until(b, "recovery", is("live a=passing b=passing c=passing")).when.Sub(began))
+			}
+			slices.Sort(took)
+			b.ReportMetric(float64(took[len(took)/2].Microseconds())/1000, "p50-ms")
+			b.ReportMetric(float64(took[len(took)*99/100].Microseconds())/1000, "p99-ms")
+		})
 	}
 }

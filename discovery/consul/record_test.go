@@ -30,7 +30,7 @@ type told struct {
 }
 
 // watching runs a source until the test ends.
-func watching(t *testing.T, s discovery.Source) *record {
+func watching(t testing.TB, s discovery.Source) *record {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	r := &record{news: make(chan struct{}, 1)}
@@ -65,7 +65,7 @@ func (r *record) last() told {
 }
 
 // until waits for a state that is as wanted and came after the one that it returned before.
-func (r *record) until(t *testing.T, what string, ok func(discovery.State) bool) told {
+func (r *record) until(t testing.TB, what string, ok func(discovery.State) bool) told {
 	t.Helper()
 	deadline := time.After(30 * time.Second)
 	for {
@@ -103,7 +103,7 @@ func stale(want string, k ProblemKind) func(discovery.State) bool {
 	return func(s discovery.State) bool { return sketch(s) == want && kind(s.Err) == k }
 }
 
-func client(t *testing.T, o Options) *Client {
+func client(t testing.TB, o Options) *Client {
 	t.Helper()
 	if o.MaxBackoff == 0 {
 		o.MaxBackoff = 100 * time.Millisecond
