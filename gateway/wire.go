@@ -44,7 +44,11 @@ func (g *Gateway) newSpec(name string, cfg *config.Config, cc *config.Cluster, c
 	s := clusterSpec{settings: cluster.Settings{
 		Failover:  failover,
 		Zone:      cfg.Zone,
-		Transport: transport(cc),
+		Transport: func(address string) cluster.Transport { return upstream.New(pool(cc, address)) },
+		Tune: func(t cluster.Transport) {
+			p := t.(*upstream.Pool)
+			p.Configure(pool(cc, p.Address()))
+		},
 		Outlier: cluster.Outlier{
 			Consecutive: cc.Outlier.Consecutive, BaseEjection: cc.Outlier.BaseEjection, MaxEjected: cc.Outlier.MaxEjected,
 		},
@@ -105,16 +109,15 @@ func (g *Gateway) source(cfg *config.Config, cc *config.Cluster, ch *change) (di
 	return discovery.NewStatic(instances), fingerprint(instances)
 }
 
-func transport(cc *config.Cluster) func(string) cluster.Transport {
+// pool bounds the connections to an endpoint.
+func pool(cc *config.Cluster, address string) upstream.Config {
 	queue := cc.Limits.Queue
 	if queue == 0 {
 		queue = -1 // 0 is the default to upstream
 	}
-	return func(address string) cluster.Transport {
-		return upstream.New(upstream.Config{
-			Address: address, MaxConns: cc.Limits.Connections, Queue: queue, QueueTimeout: cc.Limits.QueueTimeout,
-			ConnectTimeout: cc.ConnectTimeout,
-		})
+	return upstream.Config{
+		Address: address, MaxConns: cc.Limits.Connections, Queue: queue, QueueTimeout: cc.Limits.QueueTimeout,
+		ConnectTimeout: cc.ConnectTimeout,
 	}
 }
 

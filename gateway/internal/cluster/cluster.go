@@ -34,6 +34,8 @@ type Settings struct {
 	Zone string
 	// Transport makes the connection pool of an endpoint at host:port.
 	Transport func(address string) Transport
+	// Tune brings the pool of an endpoint that stays to these settings; nil leaves it.
+	Tune      func(Transport)
 	Probe     *Probe  // nil: no active probes
 	Outlier   Outlier // zero: no passive ejection
 	Heartbeat time.Duration
@@ -146,6 +148,11 @@ func (c *Cluster) Configure(s Settings) error {
 	if err := c.rebuild(c.state.Instances); err != nil {
 		c.adopt(old)
 		return err
+	}
+	if s.Tune != nil {
+		for _, e := range c.endpoints {
+			s.Tune(e.Transport)
+		}
 	}
 	if !old.Probe.equal(s.Probe) {
 		for _, e := range c.endpoints {

@@ -71,8 +71,9 @@ type Stats struct {
 // Pool is the connections to one endpoint. Connections are taken last in, first out, so that the ones that are not
 // needed grow old and go.
 type Pool struct {
-	cfg    Config
-	dialer net.Dialer
+	address string
+	dialer  net.Dialer
+	limits  atomic.Pointer[Config]
 
 	dials, failed, reuses, exhausted atomic.Uint64
 	discarded                        [NumDiscards]atomic.Uint64
@@ -89,7 +90,8 @@ type Pool struct {
 
 // New returns a pool without connections. Close ends it.
 func New(cfg Config) *Pool {
-	p := &Pool{cfg: cfg.withDefaults()}
+	p := &Pool{address: cfg.Address}
+	p.Configure(cfg)
 	p.dialer = net.Dialer{
 		KeepAliveConfig: net.KeepAliveConfig{Enable: true, Idle: 15 * time.Second, Interval: 5 * time.Second, Count: 3},
 		Control:         control,
@@ -97,8 +99,14 @@ func New(cfg Config) *Pool {
 	return p
 }
 
+// Configure sets other bounds. Connections above them stay until they are closed for another reason. The address stays.
+func (p *Pool) Configure(cfg Config) {
+	cfg = cfg.withDefaults()
+	p.limits.Store(&cfg)
+}
+
 // Address returns the host:port that the pool connects to.
-func (p *Pool) Address() string { return p.cfg.Address }
+func (p *Pool) Address() string { return p.address }
 
 // Take returns a connection whose reads and writes are bounded by d, an idle one that is known to be alive if there is
 // one. It is an *[Error] if that cannot be had within d. The caller ends with [Conn.Release] or [Conn.Abort].
@@ -123,7 +131,7 @@ func (p *Pool) Take(d time.Duration) (*Conn, error) {
 // TakeFresh is Take, but of a connection that no request has used.
 func (p *Pool) TakeFresh(d time.Duration) (*Conn, error) {
 	p.mu.Lock()
-	if len(p.idle) > 0 && p.open >= p.cfg.MaxConns {
+	if len(p.idle) > 0 && p.open >= p.limits.Load().MaxConns {
 		oldest := p.idle[0]
 		p.idle = p.idle[:copy(p.idle, p.idle[1:])]
 		p.mu.Unlock()
@@ -136,7 +144,7 @@ func (p *Pool) TakeFresh(d time.Duration) (*Conn, error) {
 // revive makes an idle connection ready for a request, or closes it.
 func (p *Pool) revive(c *Conn, d time.Duration) bool {
 	t := now()
-	if t-c.idleSince > int64(p.cfg.MaxIdle) {
+	if t-c.idleSince > int64(p.limits.Load().MaxIdle) {
 		p.close(c, Expired)
 		return false
 	}
@@ -156,9 +164,9 @@ func (p *Pool) revive(c *Conn, d time.Duration) bool {
 
 func (p *Pool) dial(d time.Duration) (*Conn, error) {
 	p.dials.Add(1)
-	ctx, cancel := context.WithTimeout(context.Background(), min(d, p.cfg.ConnectTimeout))
+	ctx, cancel := context.WithTimeout(context.Background(), min(d, p.limits.Load().ConnectTimeout))
 	defer cancel()
-	nc, err := p.dialer.DialContext(ctx, "tcp", p.cfg.Address)
+	nc, err := p.dialer.DialContext(ctx, "tcp", p.address)
 	if err != nil {
 		p.failed.Add(1)
 		p.slotFreed(nil)
@@ -191,7 +199,7 @@ func (p *Pool) put(c *Conn) {
 	p.unlink(c)
 	p.idle = append(p.idle, c)
 	if p.reaper == nil {
-		p.reaper = time.AfterFunc(p.cfg.MaxIdle, p.reap)
+		p.reaper = time.AfterFunc(p.limits.Load().MaxIdle, p.reap)
 	}
 	p.mu.Unlock()
 }
@@ -206,7 +214,7 @@ func (p *Pool) close(c *Conn, why Discard) {
 
 // reap closes what has been idle for too long, and comes again as long as anything is idle.
 func (p *Pool) reap() {
-	limit := now() - int64(p.cfg.MaxIdle)
+	limit := now() - int64(p.limits.Load().MaxIdle)
 	p.mu.Lock()
 	n := 0
 	for n < len(p.idle) && p.idle[n].idleSince <= limit {

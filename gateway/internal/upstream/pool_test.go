@@ -156,6 +156,12 @@ func TestPoolQueue(t *testing.T) {
 		exhausted(t, err)
 		c.Abort()
 	})
+	t.Run("a bound that is raised holds at once", func(t *testing.T) {
+		p, c := newFull(t, Config{Queue: -1})
+		p.Configure(Config{Address: p.Address(), MaxConns: 2, Queue: -1})
+		mustTake(t, p).Abort()
+		c.Abort()
+	})
 	t.Run("who waits too long gets nothing", func(t *testing.T) {
 		p, c := newFull(t, Config{QueueTimeout: 10 * time.Millisecond})
 		_, err := p.Take(patience)
@@ -174,10 +180,14 @@ func TestPoolQueue(t *testing.T) {
 		var wg sync.WaitGroup
 		for i := range 3 {
 			wg.Go(func() {
-				if _, err := exchange(p); err != nil {
+				c, err := p.Take(patience)
+				if err != nil {
 					t.Error(err)
+					return
 				}
-				order <- i
+				order <- i // before the next one can have it
+				c.written, c.done, c.keepAlive = true, true, true
+				c.Release()
 			})
 			gatewaytest.Eventually(t, "one more waits", func() bool { return p.Stats().Waiting == i+1 })
 		}

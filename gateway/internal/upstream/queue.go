@@ -14,12 +14,12 @@ type waiter struct {
 
 // takeSlot dials if there is room for one more connection, else waits for one. It is called with mu held.
 func (p *Pool) takeSlot(d time.Duration) (*Conn, error) {
-	if p.open < p.cfg.MaxConns {
+	if p.open < p.limits.Load().MaxConns {
 		p.open++
 		p.mu.Unlock()
 		return p.dial(d)
 	}
-	if p.waiting >= p.cfg.Queue {
+	if p.waiting >= p.limits.Load().Queue {
 		p.mu.Unlock()
 		p.exhausted.Add(1)
 		return nil, &Error{Class: policies.PoolExhausted, Err: ErrPoolExhausted}
@@ -30,7 +30,7 @@ func (p *Pool) takeSlot(d time.Duration) (*Conn, error) {
 	p.mu.Unlock()
 
 	began := now()
-	timer := time.NewTimer(min(d, p.cfg.QueueTimeout))
+	timer := time.NewTimer(min(d, p.limits.Load().QueueTimeout))
 	defer timer.Stop()
 	var c *Conn
 	select {
