@@ -225,13 +225,23 @@ func TestScriptedShrink(t *testing.T) {
 		s.next(t, "11", false, list(12, "e"))
 		r.until(t, "one", is("live e=passing"))
 	})
-	t.Run("after an error is asked of the leader again", func(t *testing.T) {
-		s, r := begin(t, time.Nanosecond)
+	t.Run("is doubted afresh after an error", func(t *testing.T) {
+		s, r := begin(t, time.Nanosecond) // any two answers of the leader are far enough apart
 		s.next(t, "10", false, list(11, "a"))
-		s.next(t, "", true, status(500, "No cluster leader"))
-		s.next(t, "", false, list(11, "a"))
-		r.until(t, "doubt", stale(five, NoLeader))
 		r.until(t, "doubt", stale(five, Doubted))
+		s.next(t, "", true, list(11, "a"))
+		r.until(t, "doubt of the leader's word", stale(five, Doubted))
+		s.next(t, "11", false, status(500, "No cluster leader"))
+		r.until(t, "an error", stale(five, NoLeader))
+		s.next(t, "", false, list(11, "a"))
+		r.until(t, "doubt", stale(five, Doubted))
+		s.next(t, "", true, list(11, "a"))
+		if st := r.until(t, "the leader's word", func(discovery.State) bool { return true }); kind(st.Err) != Doubted {
+			t.Errorf("got %s, %v, want doubt: this is the leader's first word since the error", sketch(st.State), st.Err)
+		}
+		s.next(t, "11", false, list(11, "a"))
+		s.next(t, "", true, list(11, "a"))
+		r.until(t, "belief", is("live a=passing"))
 	})
 	t.Run("by ACLs says nothing of those that are hidden", func(t *testing.T) {
 		s, r := begin(t, time.Nanosecond)
@@ -327,19 +337,14 @@ func TestScriptedEnvironment(t *testing.T) {
 	if c.header.Get("X-Consul-Token") != "from-environment" || c.Get("ns") != "ns1" {
 		t.Errorf("token %q, namespace %q, want those of the environment", c.header.Get("X-Consul-Token"), c.Get("ns"))
 	}
-	watching(t, client(t, Options{Token: "from-options"}).Service(Query{Service: "other"}))
-	for range 2 { // one from either source
-		select {
-		case c = <-s.calls:
-			c.reply <- list(1, "a")
-		case <-time.After(30 * time.Second):
-			t.Fatal("no question in 30 s")
-		}
-		if c.header.Get("X-Consul-Token") == "from-options" {
-			return
-		}
+
+	other := script(t)
+	watching(t, client(t, Options{Address: other.URL, Token: "from-options"}).Service(Query{Service: "web"}))
+	c = other.next(t, "", false, list(1, "a"))
+	if c.header.Get("X-Consul-Token") != "from-options" || c.Get("ns") != "ns1" {
+		t.Errorf("token %q, namespace %q, want those of the options, and of the environment what they leave open",
+			c.header.Get("X-Consul-Token"), c.Get("ns"))
 	}
-	t.Error("the token of the options was not used")
 }
 
 func TestNewRefusesWhatMakesNoSense(t *testing.T) {
