@@ -50,11 +50,15 @@ func TestHoldJudgesOneAnswer(t *testing.T) {
 		{name: "critical ones do not count as places", last: "A B c d", next: "d", want: "d"},
 		{name: "critical ones that go do not come back with the doubted", last: "A b", want: "b", left: 10},
 		{name: "one that is registered anew is not missing", last: "a b", next: "a-x b-y", want: "x y"},
-		{name: "after a reset a single loss is doubted, for longer", last: "a b c", next: "a b", want: "a b c",
-			answer: Answer{Reset: true}, left: 240},
+		{
+			name: "after a reset a single loss is doubted, for longer", last: "a b c", next: "a b", want: "a b c",
+			answer: Answer{Reset: true}, left: 240,
+		},
 		{name: "after a reset an empty list is never believed", last: "a b", want: "a b", answer: Answer{Reset: true}, left: -1},
-		{name: "what may be hidden is never missing", last: "a b c d", next: "a b c", want: "a b c d",
-			answer: Answer{Partial: true}, left: -1},
+		{
+			name: "what may be hidden is never missing", last: "a b c d", next: "a b c", want: "a b c d",
+			answer: Answer{Partial: true}, left: -1,
+		},
 		{name: "a reset that lost nothing is believed", last: "a b", next: "a b", want: "a b", answer: Answer{Reset: true}},
 	} {
 		t.Run(c.name, func(t *testing.T) {

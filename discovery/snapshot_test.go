@@ -36,8 +36,10 @@ func shut(t *testing.T, s *Snapshot) {
 var full = State{
 	At: time.Now().Add(-time.Minute).Round(0), Origin: OriginLive,
 	Instances: []Instance{
-		{ID: "n/a", Address: "[::1]:80", Name: "a", Weight: 3, Status: Warning, Tier: 2, Zone: "z", Datacenter: "d",
-			Tags: []string{"t"}, Meta: map[string]string{"k": "<v>"}, Canary: true, Spare: true},
+		{
+			ID: "n/a", Address: "[::1]:80", Name: "a", Weight: 3, Status: Warning, Tier: 2, Zone: "z", Datacenter: "d",
+			Tags: []string{"t"}, Meta: map[string]string{"k": "<v>"}, Canary: true, Spare: true,
+		},
 		{ID: "n/b", Address: "b:80", Name: "b"},
 	},
 }
@@ -217,7 +219,7 @@ func TestSnapshotHammer(t *testing.T) {
 
 func FuzzSnapshot(f *testing.F) {
 	body := `{"k":{"at":"2026-01-01T00:00:00Z","instances":[{"id":"a"}]}}`
-	f.Add([]byte(fmt.Sprintf(`{"version":1,"sha256":%q,"services":%s}`, digest([]byte(body)), body)))
+	f.Add(fmt.Appendf(nil, `{"version":1,"sha256":%q,"services":%s}`, digest([]byte(body)), body))
 	f.Add([]byte(`{"version":1,"services":null}`))
 	f.Fuzz(func(t *testing.T, text []byte) {
 		services, err := parseSnapshot(text)

@@ -37,10 +37,14 @@ func TestEntryStatus(t *testing.T) {
 	}{
 		{name: "without checks passes", want: discovery.Passing},
 		{name: "with the node's check alone passes", checks: "serfHealth passing", want: discovery.Passing},
-		{name: "with the node's check alone is not enough if one is required", checks: "serfHealth passing", require: true,
-			want: discovery.Critical},
-		{name: "with a check of its own is enough if one is required", checks: "serfHealth passing, service:a passing",
-			require: true, want: discovery.Passing},
+		{
+			name: "with the node's check alone is not enough if one is required", checks: "serfHealth passing", require: true,
+			want: discovery.Critical,
+		},
+		{
+			name: "with a check of its own is enough if one is required", checks: "serfHealth passing, service:a passing",
+			require: true, want: discovery.Passing,
+		},
 		{name: "is the worst of all", checks: "a passing, b warning, c passing", want: discovery.Warning},
 		{name: "is the worst of all, in any order", checks: "a critical, b warning", want: discovery.Critical},
 		{name: "of a dead node is critical", checks: "serfHealth critical, a passing", want: discovery.Critical},
@@ -69,12 +73,18 @@ func TestEntryAddress(t *testing.T) {
 		{"is the instance's own", "", `"Address": "10.0.0.9", "Port": 80`, "10.0.0.9:80"},
 		{"is the node's if it has none", "", `"Port": 80`, "10.0.0.1:80"},
 		{"in version 6 has brackets", "", `"Address": "::1", "Port": 80`, "[::1]:80"},
-		{"in our datacenter is local", "dc2", `"Port": 80, "TaggedAddresses": {"wan": {"Address": "192.0.2.9", "Port": 8}}`,
-			"10.0.0.1:80"},
-		{"in another datacenter is the WAN's", "dc1",
-			`"Address": "10.0.0.9", "Port": 80, "TaggedAddresses": {"wan": {"Address": "192.0.2.9", "Port": 8080}}`, "192.0.2.9:8080"},
-		{"in another datacenter may lack a port of the WAN", "dc1",
-			`"Port": 80, "TaggedAddresses": {"wan": {"Address": "192.0.2.9"}}`, "192.0.2.9:80"},
+		{
+			"in our datacenter is local", "dc2", `"Port": 80, "TaggedAddresses": {"wan": {"Address": "192.0.2.9", "Port": 8}}`,
+			"10.0.0.1:80",
+		},
+		{
+			"in another datacenter is the WAN's", "dc1",
+			`"Address": "10.0.0.9", "Port": 80, "TaggedAddresses": {"wan": {"Address": "192.0.2.9", "Port": 8080}}`, "192.0.2.9:8080",
+		},
+		{
+			"in another datacenter may lack a port of the WAN", "dc1",
+			`"Port": 80, "TaggedAddresses": {"wan": {"Address": "192.0.2.9"}}`, "192.0.2.9:80",
+		},
 		{"in another datacenter may be the node's in the WAN", "dc1", `"Port": 80`, "192.0.2.1:80"},
 		{"in another datacenter without a WAN address is its own", "dc1", `"Address": "10.0.0.9", "Port": 80`, "10.0.0.9:80"},
 	} {
@@ -96,30 +106,52 @@ func TestEntryAttributes(t *testing.T) {
 			"Checks": [{"Status": "warning"}]`, func(in discovery.Instance) bool { return in.Weight == 2 }},
 		{"weights are kept while it is critical", `"Service": {"ID": "a", "Port": 1, "Weights": {"Passing": 7, "Warning": 2}},
 			"Checks": [{"Status": "critical"}]`, func(in discovery.Instance) bool { return in.Weight == 7 }},
-		{"a weight of zero takes no new requests", `"Service": {"ID": "a", "Port": 1, "Weights": {"Passing": 0}}`,
-			func(in discovery.Instance) bool { return in.Weight == 0 }},
-		{"weights are bounded", `"Service": {"ID": "a", "Port": 1, "Weights": {"Passing": 99999999}}`,
-			func(in discovery.Instance) bool { return in.Weight == 65535 }},
-		{"weights are not negative", `"Service": {"ID": "a", "Port": 1, "Weights": {"Passing": -1}}`,
-			func(in discovery.Instance) bool { return in.Weight == 0 }},
-		{"locality wins over metadata", `"Service": {"ID": "a", "Port": 1, "Locality": {"Zone": "l"}, "Meta": {"zone": "m"}}`,
-			func(in discovery.Instance) bool { return in.Zone == "l" }},
-		{"tiers end at 3", `"Service": {"ID": "a", "Port": 1, "Meta": {"tier": "9"}}`,
-			func(in discovery.Instance) bool { return in.Tier == 3 }},
-		{"a tier that is no number is the first", `"Service": {"ID": "a", "Port": 1, "Meta": {"tier": "gold"}}`,
-			func(in discovery.Instance) bool { return in.Tier == 0 }},
-		{"canary may be a tag", `"Service": {"ID": "a", "Port": 1, "Tags": ["canary"]}`,
-			func(in discovery.Instance) bool { return in.Canary && !in.Spare }},
-		{"canary may be metadata", `"Service": {"ID": "a", "Port": 1, "Meta": {"canary": "true", "spare": "1"}}`,
-			func(in discovery.Instance) bool { return in.Canary && in.Spare }},
-		{"canary may be denied", `"Service": {"ID": "a", "Port": 1, "Meta": {"canary": "false"}}`,
-			func(in discovery.Instance) bool { return !in.Canary }},
-		{"metadata of the node has a prefix", `"Service": {"ID": "a", "Port": 1, "Meta": {"k": "s"}}`,
+		{
+			"a weight of zero takes no new requests", `"Service": {"ID": "a", "Port": 1, "Weights": {"Passing": 0}}`,
+			func(in discovery.Instance) bool { return in.Weight == 0 },
+		},
+		{
+			"weights are bounded", `"Service": {"ID": "a", "Port": 1, "Weights": {"Passing": 99999999}}`,
+			func(in discovery.Instance) bool { return in.Weight == 65535 },
+		},
+		{
+			"weights are not negative", `"Service": {"ID": "a", "Port": 1, "Weights": {"Passing": -1}}`,
+			func(in discovery.Instance) bool { return in.Weight == 0 },
+		},
+		{
+			"locality wins over metadata", `"Service": {"ID": "a", "Port": 1, "Locality": {"Zone": "l"}, "Meta": {"zone": "m"}}`,
+			func(in discovery.Instance) bool { return in.Zone == "l" },
+		},
+		{
+			"tiers end at 3", `"Service": {"ID": "a", "Port": 1, "Meta": {"tier": "9"}}`,
+			func(in discovery.Instance) bool { return in.Tier == 3 },
+		},
+		{
+			"a tier that is no number is the first", `"Service": {"ID": "a", "Port": 1, "Meta": {"tier": "gold"}}`,
+			func(in discovery.Instance) bool { return in.Tier == 0 },
+		},
+		{
+			"canary may be a tag", `"Service": {"ID": "a", "Port": 1, "Tags": ["canary"]}`,
+			func(in discovery.Instance) bool { return in.Canary && !in.Spare },
+		},
+		{
+			"canary may be metadata", `"Service": {"ID": "a", "Port": 1, "Meta": {"canary": "true", "spare": "1"}}`,
+			func(in discovery.Instance) bool { return in.Canary && in.Spare },
+		},
+		{
+			"canary may be denied", `"Service": {"ID": "a", "Port": 1, "Meta": {"canary": "false"}}`,
+			func(in discovery.Instance) bool { return !in.Canary },
+		},
+		{
+			"metadata of the node has a prefix", `"Service": {"ID": "a", "Port": 1, "Meta": {"k": "s"}}`,
 			func(in discovery.Instance) bool {
 				return maps.Equal(in.Meta, map[string]string{"k": "s", "node.k": "n"})
-			}},
-		{"what is null is nothing", `"Service": {"ID": "a", "Port": 1, "Tags": null, "Meta": null, "Weights": null}, "Checks": null`,
-			func(in discovery.Instance) bool { return in.Weight == 1 && in.Tags == nil }},
+			},
+		},
+		{
+			"what is null is nothing", `"Service": {"ID": "a", "Port": 1, "Tags": null, "Meta": null, "Weights": null}, "Checks": null`,
+			func(in discovery.Instance) bool { return in.Weight == 1 && in.Tags == nil },
+		},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			in := one(t, reading{}, `{"Node": {"Node": "host", "Address": "h", "Meta": {"k": "n"}}, `+c.text+`}`)

@@ -48,7 +48,10 @@ func TestBackoff(t *testing.T) {
 		failures int
 		limit    time.Duration
 	}{
-		{1, 250 * time.Millisecond}, {2, 500 * time.Millisecond}, {5, 4 * time.Second}, {8, 30 * time.Second},
+		{1, 250 * time.Millisecond},
+		{2, 500 * time.Millisecond},
+		{5, 4 * time.Second},
+		{8, 30 * time.Second},
 		{1 << 40, 30 * time.Second},
 	} {
 		w.failures = step.failures
