@@ -59,16 +59,16 @@ func (g *Gateway) authorized(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		token := g.adminToken()
 		if token == "" {
-			if !loopbackHost(r.Host) {
+			if !loopbackHost(r.Host) || !loopbackConn(r) {
 				writeError(w, http.StatusForbidden, errors.New("without a token the admin API answers to loopback hosts only"))
 				return
 			}
 			next.ServeHTTP(w, r)
 			return
 		}
-		got, _ := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
+		scheme, got, _ := strings.Cut(r.Header.Get("Authorization"), " ")
 		a, b := sha256.Sum256([]byte(got)), sha256.Sum256([]byte(token))
-		if subtle.ConstantTimeCompare(a[:], b[:]) != 1 {
+		if !strings.EqualFold(scheme, "Bearer") || subtle.ConstantTimeCompare(a[:], b[:]) != 1 {
 			w.Header().Set("WWW-Authenticate", `Bearer realm="weir"`)
 			writeError(w, http.StatusUnauthorized, errors.New("want Authorization: Bearer with the token of admin.token_file"))
 			return
@@ -81,11 +81,18 @@ func loopbackHost(host string) bool {
 	if h, _, err := net.SplitHostPort(host); err == nil {
 		host = h
 	}
-	if host == "localhost" {
+	if strings.EqualFold(host, "localhost") {
 		return true
 	}
 	ip, err := netip.ParseAddr(strings.Trim(host, "[]"))
 	return err == nil && ip.IsLoopback()
+}
+
+// loopbackConn reports whether the request came to a loopback address. A connection may be older than the address that is
+// configured now.
+func loopbackConn(r *http.Request) bool {
+	a, ok := r.Context().Value(http.LocalAddrContextKey).(*net.TCPAddr)
+	return ok && a.IP.IsLoopback()
 }
 
 func (g *Gateway) getCluster(w http.ResponseWriter, r *http.Request) {
@@ -114,6 +121,7 @@ func (g *Gateway) postEndpoint(w http.ResponseWriter, r *http.Request) {
 		writeError(w, http.StatusNotFound, errors.New("no cluster "+r.PathValue("name")))
 		return
 	}
+	status := http.StatusNoContent
 	var err error
 	switch id := r.PathValue("id"); r.PathValue("action") {
 	case "drain":
@@ -123,7 +131,10 @@ func (g *Gateway) postEndpoint(w http.ResponseWriter, r *http.Request) {
 	case "readmit":
 		err = c.SetOverride(id, cluster.NoOverride)
 	case "beat":
-		err = c.Beat(id)
+		var known bool
+		if known, err = c.Beat(id); !known {
+			status = http.StatusAccepted // discovery has not reported it yet
+		}
 	default:
 		writeError(w, http.StatusNotFound, errors.New("no action "+r.PathValue("action")+", want drain, eject, readmit or beat"))
 		return
@@ -135,7 +146,7 @@ func (g *Gateway) postEndpoint(w http.ResponseWriter, r *http.Request) {
 	case err != nil:
 		writeError(w, http.StatusConflict, err)
 	default:
-		w.WriteHeader(http.StatusNoContent)
+		w.WriteHeader(status)
 	}
 }
 
@@ -160,7 +171,7 @@ func writeError(w http.ResponseWriter, status int, err error) {
 // newAdminServer bounds what a slow or hostile client of the admin API can hold.
 func newAdminServer(h http.Handler) *http.Server {
 	return &http.Server{
-		Handler: h, ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 30 * time.Second, IdleTimeout: 2 * time.Minute,
+		Handler: h, ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 30 * time.Second, WriteTimeout: 30 * time.Second, IdleTimeout: 2 * time.Minute,
 		MaxHeaderBytes: 64 << 10,
 	}
 }

@@ -4,9 +4,8 @@ import (
 	"context"
 	"errors"
 	"log/slog"
-	"maps"
-	"slices"
 
+	"github.com/weir-lb/weir/gateway/internal/config"
 	"github.com/weir-lb/weir/wasmhost"
 )
 
@@ -16,21 +15,27 @@ type Summary struct{ Listeners, Routes, Clusters, Policies int }
 // Check validates the configuration at path and loads every policy it names, without serving. The error has one line
 // for each mistake.
 func Check(path string) (Summary, error) {
-	cfg, err := load(path)
-	if err != nil {
-		return Summary{}, err
-	}
 	host, err := wasmhost.NewHost(wasmhost.HostOptions{Log: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		return Summary{}, err
 	}
-	g := &Gateway{host: host}
-	var errs []error
-	for _, name := range slices.Sorted(maps.Keys(cfg.Policies)) {
-		p, err := g.loadPolicy(context.Background(), cfg, name)
-		errs = append(errs, err)
+	g := &Gateway{options: Options{Path: path}, host: host}
+	ctx := context.Background()
+	cfg, err := g.load(ctx)
+	if err != nil {
+		return Summary{}, errors.Join(err, host.Close())
+	}
+	var errs config.Errors
+	for name := range cfg.Policies {
+		p, mistake := g.loadPolicy(ctx, cfg, name)
+		if mistake != nil {
+			errs = append(errs, mistake)
+		}
 		p.close()
 	}
-	errs = append(errs, host.Close())
-	return Summary{len(cfg.Listeners), len(cfg.Routes), len(cfg.Clusters), len(cfg.Policies)}, errors.Join(errs...)
+	if len(errs) > 0 {
+		errs.Sort()
+		return Summary{}, errors.Join(errs, host.Close())
+	}
+	return Summary{len(cfg.Listeners), len(cfg.Routes), len(cfg.Clusters), len(cfg.Policies)}, host.Close()
 }

@@ -9,7 +9,7 @@ import (
 // newConsul returns a client for the agent that the configuration names, with its snapshot in ch. A snapshot that
 // cannot be used costs nothing but itself.
 func (g *Gateway) newConsul(c config.Consul, ch *change) (*consul.Client, error) {
-	if g.snapshot == nil || g.config.Consul.Snapshot != c.Snapshot {
+	if g.snapshot == nil || g.agent.Snapshot != c.Snapshot {
 		ch.snapshot = nil
 		if c.Snapshot != "" {
 			var err error

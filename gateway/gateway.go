@@ -12,7 +12,6 @@ import (
 	"os"
 	"sync"
 	"sync/atomic"
-	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -45,6 +44,7 @@ type Gateway struct {
 	admin    *http.Server
 	token    atomic.Pointer[string]
 	reloads  reloadCounts
+	draining atomic.Bool    // Shutdown began
 	serving  sync.WaitGroup // data listeners and the admin server
 
 	reloading sync.Mutex // held during Reload and Shutdown, so there is one at a time
@@ -52,6 +52,7 @@ type Gateway struct {
 	mu        sync.Mutex // guards what follows; held briefly
 	config    *config.Config
 	consul    *consul.Client
+	agent     config.Consul       // what consul and snapshot were made from
 	snapshot  *discovery.Snapshot // of what Consul said last; nil if none is kept
 	members   map[string]*member
 	policies  map[string]*policy
@@ -70,15 +71,11 @@ type member struct {
 // Start reads the configuration and serves. What is wrong with the configuration comes back as one error of many
 // lines, each with its position.
 func Start(o Options) (*Gateway, error) {
-	cfg, err := load(o.Path)
-	if err != nil {
-		return nil, err
-	}
 	g := &Gateway{
 		options: o, log: o.Log, registry: prometheus.NewRegistry(),
 		members: map[string]*member{}, policies: map[string]*policy{}, listeners: map[string]net.Listener{},
 	}
-	if err := g.start(cfg); err != nil {
+	if err := g.start(); err != nil {
 		ctx, cancel := context.WithCancel(context.Background())
 		cancel()
 		_ = g.Shutdown(ctx)
@@ -87,7 +84,7 @@ func Start(o Options) (*Gateway, error) {
 	return g, nil
 }
 
-func (g *Gateway) start(cfg *config.Config) (err error) {
+func (g *Gateway) start() (err error) {
 	ctx := context.Background()
 	if g.host, err = wasmhost.NewHost(wasmhost.HostOptions{Log: g.log}); err != nil {
 		return fmt.Errorf("wasm host: %w", err)
@@ -95,14 +92,37 @@ func (g *Gateway) start(cfg *config.Config) (err error) {
 	if g.leases, err = cluster.NewLeases(maxLeases); err != nil {
 		return fmt.Errorf("leases: %w", err)
 	}
+	cfg, err := g.load(ctx)
+	if err != nil {
+		return err
+	}
 	g.data = proxy.New(g.log)
 	g.register()
 	return g.apply(ctx, cfg, true)
 }
 
-// load reads a configuration.
-func load(path string) (*config.Config, error) {
-	return config.Load(path, config.Options{BuiltIns: policies.Names(), Environment: os.LookupEnv})
+// load reads the configuration. The error is of type config.Errors and tells everything that is wrong with it, modules
+// included.
+func (g *Gateway) load(ctx context.Context) (*config.Config, error) {
+	cfg, err := config.Load(g.options.Path, config.Options{BuiltIns: policies.Names(), Environment: os.LookupEnv})
+	errs, ok := err.(config.Errors)
+	if !ok || cfg == nil {
+		return cfg, err
+	}
+	for name, pc := range cfg.Policies {
+		if _, err := os.Stat(pc.Wasm); err != nil {
+			continue // told already
+		}
+		p, mistake := g.loadPolicy(ctx, cfg, name)
+		if mistake != nil {
+			errs = append(errs, mistake)
+		}
+		if p != g.policies[name] {
+			p.close()
+		}
+	}
+	errs.Sort()
+	return nil, errs
 }
 
 // maxLeases is for how many endpoints with heartbeats the lease cache has room.
@@ -126,6 +146,7 @@ const adminListener = "admin:"
 
 // Shutdown stops taking connections, lets requests in flight finish until ctx ends, and releases everything.
 func (g *Gateway) Shutdown(ctx context.Context) error {
+	g.draining.Store(true) // a reload that is under way may take its time
 	g.reloading.Lock()
 	defer g.reloading.Unlock()
 	g.mu.Lock()
@@ -216,10 +237,5 @@ func (g *Gateway) cluster(name string) *cluster.Cluster {
 // reloadCounts counts what became of reloads.
 type reloadCounts struct {
 	ok, refused atomic.Uint64
-	last        atomic.Int64 // Unix seconds of the last good one
-}
-
-func (r *reloadCounts) good() {
-	r.ok.Add(1)
-	r.last.Store(time.Now().Unix())
+	last        atomic.Int64 // Unix seconds when a configuration was last taken
 }

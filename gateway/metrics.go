@@ -195,10 +195,7 @@ func (c collection) policy(p *policy) {
 		refused = 1
 	}
 	c.add(mRefused, refused, p.name)
-	if p.module == nil {
-		return
-	}
-	s := p.module.Stats()
+	s := p.stats()
 	for r, n := range s.Picks {
 		c.add(mPicks, float64(n), p.name, wasmhost.Result(r).String())
 	}

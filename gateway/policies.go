@@ -23,6 +23,23 @@ type policy struct {
 	key    string // equal keys mean the same module with the same options
 	module *wasmhost.Module
 	err    error // why it was refused
+
+	carried wasmhost.Stats // of the modules that had the name before: counters must not fall
+}
+
+// carry takes over what old counted.
+func (p *policy) carry(old *policy) {
+	p.carried.Add(old.stats())
+	p.carried.Instances, p.carried.Quarantined, p.carried.LastFailure = 0, false, ""
+}
+
+// stats are the counts of all modules that the policy had.
+func (p *policy) stats() wasmhost.Stats {
+	s := p.carried
+	if p.module != nil {
+		s.Add(p.module.Stats())
+	}
+	return s
 }
 
 func (p *policy) close() {
@@ -34,7 +51,7 @@ func (p *policy) close() {
 // loadPolicy loads a policy, or returns the one that serves if neither its file nor its options changed. The error,
 // if any, has the position of the policy in the configuration; the policy is then one without a module, unless it is
 // not what the configuration pins.
-func (g *Gateway) loadPolicy(ctx context.Context, cfg *config.Config, name string) (*policy, error) {
+func (g *Gateway) loadPolicy(ctx context.Context, cfg *config.Config, name string) (*policy, *config.Error) {
 	pc := cfg.Policies[name]
 	path := config.Child("policies", name)
 	module, err := os.ReadFile(pc.Wasm)
@@ -129,7 +146,7 @@ func (g *Gateway) describe(p *policy) PolicyStatus {
 		}
 		return s
 	}
-	info, st := p.module.Info(), p.module.Stats()
+	info, st := p.module.Info(), p.stats()
 	s.Exports, s.Imports, s.Columns = info.Exports, info.Imports, info.Columns
 	s.Instances, s.Recreated, s.LastFailure = st.Instances, st.Recreated, st.LastFailure
 	if st.Quarantined {

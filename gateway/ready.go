@@ -12,9 +12,9 @@ import (
 // Readiness is the body of /readyz.
 type Readiness struct {
 	Ready    bool               `json:"ready"`  // every cluster had one answer of discovery, or a snapshot
-	Status   string             `json:"status"` // ready, degraded (something needs a look), starting
+	Status   string             `json:"status"` // ready, degraded (something needs a look), starting, draining
 	Clusters []ClusterReadiness `json:"clusters"`
-	Refused  []string           `json:"refused_policies,omitempty"` // their fallbacks serve
+	Policies []string           `json:"policies_not_serving,omitempty"` // refused, or in quarantine: their fallbacks serve
 }
 
 // ClusterReadiness says where a cluster's endpoints come from.
@@ -27,7 +27,7 @@ type ClusterReadiness struct {
 	Error      string  `json:"error,omitempty"`
 }
 
-// Ready tells whether the gateway can serve. Losing Consul does not make it unready: it serves what it knows.
+// Ready tells whether the gateway can serve, and goes on to. Losing Consul does not make it unready: it serves what it knows.
 func (g *Gateway) Ready() Readiness {
 	r := Readiness{Ready: true, Status: "ready", Clusters: []ClusterReadiness{}}
 	for _, c := range g.clusters() {
@@ -43,6 +43,9 @@ func (g *Gateway) Ready() Readiness {
 			cr.Error = state.Err.Error()
 			r.Status = "degraded"
 		}
+		if cr.Error == "" && cr.Up == 0 {
+			cr.Error = "no endpoint is up"
+		}
 		if state.Origin == discovery.OriginSnapshot || cr.Up == 0 {
 			r.Status = "degraded"
 		}
@@ -52,13 +55,16 @@ func (g *Gateway) Ready() Readiness {
 		r.Clusters = append(r.Clusters, cr)
 	}
 	for _, p := range g.loaded() {
-		if p.module == nil {
-			r.Refused = append(r.Refused, p.name)
+		if p.module == nil || p.module.Stats().Quarantined {
+			r.Policies = append(r.Policies, p.name)
 			r.Status = "degraded"
 		}
 	}
 	if !r.Ready {
 		r.Status = "starting"
+	}
+	if g.draining.Load() {
+		r.Ready, r.Status = false, "draining"
 	}
 	return r
 }

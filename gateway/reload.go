@@ -3,9 +3,12 @@ package gateway
 import (
 	"context"
 	"errors"
+	"fmt"
 	"maps"
 	"net"
 	"slices"
+	"strings"
+	"time"
 
 	"github.com/weir-lb/weir/discovery"
 	"github.com/weir-lb/weir/discovery/consul"
@@ -21,17 +24,24 @@ func (g *Gateway) Reload() error {
 	if g.closed {
 		return errors.New("shutting down")
 	}
-	cfg, err := load(g.options.Path)
-	if err == nil {
-		err = g.apply(context.Background(), cfg, false)
-	}
-	if err != nil {
+	if err := g.reload(context.Background()); err != nil {
 		g.reloads.refused.Add(1)
+		for line := range strings.Lines(err.Error()) {
+			g.log.Error("reload refused: the old configuration keeps serving", "err", strings.TrimSpace(line))
+		}
 		return err
 	}
-	g.reloads.good()
+	g.reloads.ok.Add(1)
 	g.log.Info("reloaded", "config", g.options.Path)
 	return nil
+}
+
+func (g *Gateway) reload(ctx context.Context) error {
+	cfg, err := g.load(ctx)
+	if err != nil {
+		return err
+	}
+	return g.apply(ctx, cfg, false)
 }
 
 // change is everything that a new configuration needs and that can fail, made before anything that serves is touched.
@@ -62,19 +72,21 @@ func (g *Gateway) prepare(ctx context.Context, cfg *config.Config, first bool) (
 		policies: map[string]*policy{}, opened: map[string]net.Listener{}, specs: map[string]clusterSpec{},
 		members: map[string]*member{}, consul: g.consul, snapshot: g.snapshot,
 	}
-	var errs []error
+	var errs config.Errors
 	for _, name := range slices.Sorted(maps.Keys(cfg.Policies)) {
-		p, err := g.loadPolicy(ctx, cfg, name)
-		if err == nil {
+		p, mistake := g.loadPolicy(ctx, cfg, name)
+		if p != nil {
 			ch.policies[name] = p
-			continue
 		}
-		if p == nil || !first || g.options.Strict {
-			errs = append(errs, err)
-		} else {
-			ch.policies[name] = p
+		switch old := g.policies[name]; {
+		case mistake == nil:
+		case p == nil || g.options.Strict:
+			errs = append(errs, mistake)
+		case first, old != nil && old.module == nil && old.key == p.key: // what was refused before is no news
 			g.log.Error("a policy is refused: its clusters are served by the fallback", "policy", name,
-				"fallback", cfg.Policies[name].Fallback, "err", err)
+				"fallback", cfg.Policies[name].Fallback, "err", mistake)
+		default:
+			errs = append(errs, mistake)
 		}
 	}
 	var err error
@@ -82,13 +94,14 @@ func (g *Gateway) prepare(ctx context.Context, cfg *config.Config, first bool) (
 		errs = append(errs, cfg.Error("admin.token_file", err.Error(), "a file with a token"))
 	}
 	errs = append(errs, g.openListeners(cfg, ch)...)
-	if usesConsul(cfg) && (g.consul == nil || g.config.Consul != cfg.Consul) {
+	if usesConsul(cfg) && (g.consul == nil || g.agent != cfg.Consul) {
 		if ch.consul, err = g.newConsul(cfg.Consul, ch); err != nil {
 			errs = append(errs, cfg.Error("consul", err.Error(), "an agent that can be asked"))
 		}
 	}
-	if err := errors.Join(errs...); err != nil {
-		return ch, err
+	if len(errs) > 0 {
+		errs.Sort()
+		return ch, errs
 	}
 	for name, cc := range cfg.Clusters {
 		spec := g.newSpec(name, cfg, cc, ch)
@@ -100,9 +113,51 @@ func (g *Gateway) prepare(ctx context.Context, cfg *config.Config, first bool) (
 		if err != nil {
 			return ch, err
 		}
-		ch.members[name] = &member{cluster: c, spec: spec}
+		m := &member{cluster: c, spec: spec}
+		ch.members[name] = m
+		m.feed(spec.source)
+	}
+	if errs := ch.await(cfg, first); len(errs) > 0 && !first {
+		return ch, errs
 	}
 	return ch, nil
+}
+
+// How long discovery may take to say something about a new cluster, before it gets traffic.
+const (
+	firstAnswer        = time.Second // at the start; then it may come later, and /readyz says so
+	firstAnswerOfAdded = 5 * time.Second
+)
+
+// await waits until discovery has said something about every new cluster: a route to a cluster of which nothing is
+// known would fail requests that the old configuration serves.
+func (ch *change) await(cfg *config.Config, first bool) (errs config.Errors) {
+	patience := firstAnswerOfAdded
+	if first {
+		patience = firstAnswer
+	}
+	deadline := time.NewTimer(patience)
+	defer deadline.Stop()
+	tick := time.NewTicker(2 * time.Millisecond)
+	defer tick.Stop()
+	for name, m := range ch.members {
+		for state, answered := m.cluster.Ready(); !answered; state, answered = m.cluster.Ready() {
+			select {
+			case <-tick.C:
+				continue
+			case <-deadline.C:
+				deadline.Reset(0) // for the others
+			}
+			got := fmt.Sprintf("no answer of discovery in %v", patience)
+			if state.Err != nil {
+				got += ": " + state.Err.Error()
+			}
+			errs = append(errs, cfg.Error(config.Child("clusters", name), got, "one before the cluster gets traffic"))
+			break
+		}
+	}
+	errs.Sort()
+	return errs
 }
 
 // discard releases what prepare made.
@@ -111,7 +166,12 @@ func (ch *change) discard(g *Gateway) {
 		_ = ln.Close()
 	}
 	for _, m := range ch.members {
+		m.stop()
+		<-m.done
 		m.cluster.Close()
+	}
+	if ch.consul != nil && ch.consul != g.consul {
+		ch.consul.Close()
 	}
 	if ch.snapshot != nil && ch.snapshot != g.snapshot {
 		_ = ch.snapshot.Close()
@@ -131,9 +191,12 @@ func (ch *change) discard(g *Gateway) {
 // commit makes the change. Nothing in it fails for reasons that a configuration can have.
 func (g *Gateway) commit(cfg *config.Config, ch *change) {
 	g.mu.Lock()
-	defer g.mu.Unlock()
 	old, client, snapshot := g.policies, g.consul, g.snapshot
+	if ch.consul != g.consul {
+		g.agent = cfg.Consul
+	}
 	g.config, g.consul, g.snapshot, g.policies = cfg, ch.consul, ch.snapshot, ch.policies
+	g.reloads.last.Store(time.Now().Unix())
 	g.token.Store(&ch.token)
 	if g.options.Level != nil {
 		g.options.Level.Set(cfg.Log.Level)
@@ -146,16 +209,19 @@ func (g *Gateway) commit(cfg *config.Config, ch *change) {
 			delete(g.members, name)
 		}
 	}
+	stay := make(map[*member]clusterSpec)
 	for name, spec := range ch.specs {
-		m := g.members[name]
-		if m == nil {
-			m = ch.members[name]
-			g.members[name] = m
-			m.feed(spec.source)
-			continue
+		if m := g.members[name]; m != nil {
+			stay[m] = spec
+		} else {
+			g.members[name] = ch.members[name]
 		}
-		g.update(m, spec)
 	}
+	g.mu.Unlock()
+	for m, spec := range stay {
+		g.update(m, spec) // takes as long as guests do over their tables
+	}
+	g.mu.Lock()
 	g.data.Update(g.routes(cfg))
 
 	if g.admin == nil {
@@ -170,6 +236,12 @@ func (g *Gateway) commit(cfg *config.Config, ch *change) {
 	for _, name := range slices.Sorted(maps.Keys(ch.opened)) {
 		g.serve(name, ch.opened[name])
 	}
+	for name, p := range old {
+		if next := ch.policies[name]; next != nil && next != p {
+			next.carry(p)
+		}
+	}
+	g.mu.Unlock()
 	// Requests that hold a snapshot of what follows may finish: transports drain, closed policies fall back.
 	for _, m := range gone {
 		m.close()
@@ -191,13 +263,14 @@ func (g *Gateway) commit(cfg *config.Config, ch *change) {
 
 // update brings a cluster that stays to its new spec.
 func (g *Gateway) update(m *member, spec clusterSpec) {
+	g.mu.Lock()
 	old := m.spec
 	m.spec = spec
+	g.mu.Unlock()
 	if !old.sameSettings(spec) {
 		if err := m.cluster.Configure(spec.settings); err != nil {
-			g.log.Error("a cluster keeps its old settings", "cluster", m.cluster.Name(), "err", err)
-			m.spec = old
-			return
+			// Native policies take any table and Wasm ones fall back, so this says that Weir is wrong.
+			g.log.Error("a cluster keeps its old policy", "cluster", m.cluster.Name(), "err", err)
 		}
 	}
 	if old.instance != spec.instance {
@@ -206,36 +279,10 @@ func (g *Gateway) update(m *member, spec clusterSpec) {
 	if old.sourceKey != spec.sourceKey {
 		m.stop()
 		<-m.done
+		if s, ok := spec.source.(*consul.Source); ok && old.query == spec.query {
+			known, _ := m.cluster.Ready()
+			spec.source = s.From(known)
+		}
 		m.feed(spec.source)
 	}
-}
-
-// wantedListeners returns the addresses to listen at, by name.
-func wantedListeners(cfg *config.Config) map[string]string {
-	want := map[string]string{adminListener: cfg.Admin.Address}
-	for _, l := range cfg.Listeners {
-		want[l.Name] = l.Address
-	}
-	return want
-}
-
-// openListeners opens what cfg wants and is not open yet. A listener whose configured address did not change stays.
-func (g *Gateway) openListeners(cfg *config.Config, ch *change) (errs []error) {
-	have := map[string]string{}
-	if g.config != nil {
-		have = wantedListeners(g.config)
-	}
-	want := wantedListeners(cfg)
-	for _, name := range slices.Sorted(maps.Keys(want)) {
-		if g.listeners[name] != nil && have[name] == want[name] {
-			continue
-		}
-		ln, err := net.Listen("tcp", want[name])
-		if err != nil {
-			errs = append(errs, cfg.ListenerError(name, err))
-			continue
-		}
-		ch.opened[name] = ln
-	}
-	return errs
 }

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/weir-lb/weir/discovery"
+	"github.com/weir-lb/weir/discovery/consul"
 	"github.com/weir-lb/weir/gateway/internal/cluster"
 	"github.com/weir-lb/weir/gateway/internal/config"
 	"github.com/weir-lb/weir/gateway/internal/proxy"
@@ -26,6 +27,7 @@ type clusterSpec struct {
 	policy    *policy
 	instance  *wasmhost.Policy // nil if the policy is native
 	source    discovery.Source
+	query     consul.Query // of a source that asks Consul
 	sourceKey string
 }
 
@@ -79,6 +81,9 @@ func (g *Gateway) newSpec(name string, cfg *config.Config, cc *config.Cluster, c
 	}
 	s.key = fingerprint(cc, cfg.Zone)
 	s.source, s.sourceKey = g.source(cfg, cc, ch)
+	if cc.Consul != nil {
+		s.query = query(cc.Consul)
+	}
 	return s
 }
 

@@ -172,7 +172,7 @@ func (m *Module) Stats() Stats {
 	defer m.mu.Unlock()
 	s := m.retired
 	for _, p := range m.policies {
-		s.add(p.Stats())
+		s.Add(p.Stats())
 	}
 	s.Series = m.shared.values()
 	return s
@@ -196,7 +196,7 @@ func (m *Module) retire(p *Policy) error {
 	defer m.mu.Unlock()
 	m.policies = slices.DeleteFunc(m.policies, func(o *Policy) bool { return o == p })
 	s.Instances, s.Quarantined = 0, false
-	m.retired.add(s)
+	m.retired.Add(s)
 	return m.release()
 }
 

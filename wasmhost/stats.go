@@ -105,7 +105,8 @@ type Stats struct {
 	Series      []Series // what the guest counts itself; of a module only
 }
 
-func (s *Stats) add(o Stats) {
+// Add adds counts of another policy, or of another time.
+func (s *Stats) Add(o Stats) {
 	for i, n := range o.Picks {
 		s.Picks[i] += n
 	}

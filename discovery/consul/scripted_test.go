@@ -247,7 +247,7 @@ func TestScriptedShrink(t *testing.T) {
 		s, r := begin(t, time.Nanosecond)
 		s.next(t, "10", false, list(11, "a!", "X-Consul-Results-Filtered-By-ACLs", "true"))
 		r.until(t, "news of the visible one", stale("live a=critical b=passing c=passing d=passing e=passing", Filtered))
-		s.next(t, "", false, list(12, "", "X-Consul-Results-Filtered-By-ACLs", "true"))
+		s.next(t, "11", false, list(12, "", "X-Consul-Results-Filtered-By-ACLs", "true"))
 		r.until(t, "the others kept", func(st discovery.State) bool { return len(st.Instances) >= 4 && kind(st.Err) == Filtered })
 	})
 }

@@ -17,6 +17,7 @@ import (
 type Source struct {
 	client *Client
 	query  Query
+	known  discovery.State
 }
 
 // Service returns a source of the instances that q names.
@@ -25,11 +26,19 @@ func (c *Client) Service(q Query) *Source {
 	return &Source{client: c, query: q}
 }
 
+// From returns a source that begins with what another source of the same query knew. It doubts what says otherwise, as
+// one that has run all the time would: a change of the agent's address in an outage must not take the endpoints away.
+func (s *Source) From(known discovery.State) *Source {
+	return &Source{client: s.client, query: s.query, known: known}
+}
+
 // Run publishes the last known good state of an earlier run, if there is one, and then what Consul answers. While Consul
 // gives no answer that can be trusted, it publishes the last good one again, with the reason.
 func (s *Source) Run(ctx context.Context, publish func(discovery.State)) {
 	w := newWatch(s.client, s.query, publish)
-	w.recall()
+	if w.last, w.recalled = s.known, s.known.Origin == discovery.OriginLive; !w.recalled {
+		w.recall()
+	}
 	for w.pace.wait(ctx) {
 		if err := w.step(ctx); ctx.Err() == nil && err != nil {
 			w.fail(err)
@@ -54,6 +63,7 @@ type watch struct {
 	index    uint64    // to block on; 0: ask for a full answer
 	believed uint64    // index of the last answer that was believed
 	reset    bool      // the index went below that since
+	recalled bool      // last is from an earlier run, or another agent
 	refresh  time.Time // when a full answer is due
 	sure     bool      // the next question is for the leader
 	left     time.Duration
@@ -80,7 +90,7 @@ func (w *watch) recall() {
 	}
 	if st, ok := w.client.opts.Snapshot.Get(w.key); ok {
 		st.Err = errRecalled
-		w.last = st
+		w.last, w.recalled = st, true
 		w.publish(st)
 	}
 }
@@ -141,11 +151,13 @@ func (w *watch) advance(index uint64) {
 // take publishes what an answer says, as far as it is believed.
 func (w *watch) take(list []discovery.Instance, bad error, a answer, sure bool) error {
 	now := time.Now()
+	// An agent that says "nothing" to a gateway that knows better may have lost everything, whatever its index is.
+	reset := w.reset || w.recalled && len(list) == 0
 	list, shrink := w.hold.Weigh(now, w.last.Instances, discovery.Answer{
-		Instances: list, Sure: sure, Reset: w.reset, Partial: a.filtered,
+		Instances: list, Sure: sure, Reset: reset, Partial: a.filtered,
 	})
 	if a.filtered {
-		return w.partial(list, shrink)
+		return w.partial(now, list, shrink)
 	}
 	w.failures = 0
 	if shrink != nil {
@@ -156,7 +168,7 @@ func (w *watch) take(list []discovery.Instance, bad error, a answer, sure bool) 
 		return nil
 	}
 	w.sure, w.left = false, 0
-	w.believed, w.reset = a.index, false
+	w.believed, w.reset, w.recalled = a.index, false, false
 	st := discovery.State{Instances: list, At: now, Origin: discovery.OriginLive}
 	if bad != nil {
 		st.Err = &Problem{Kind: Garbled, Err: bad}
@@ -168,17 +180,24 @@ func (w *watch) take(list []discovery.Instance, bad error, a answer, sure bool) 
 	return nil
 }
 
-// partial takes an answer of which ACLs hid a part: news of the instances that it shows, and no word on the others.
-func (w *watch) partial(list []discovery.Instance, shrink *discovery.Shrink) error {
-	w.last.Instances = list
-	if w.last.Origin == discovery.OriginNone && len(list) > 0 {
-		w.last.Origin = discovery.OriginLive
-	}
+// partial takes an answer of which ACLs hid a part: news of the instances that it shows, and no word on the others. A
+// token with too few rights may be there to stay, so such an answer is waited on like any other.
+func (w *watch) partial(now time.Time, list []discovery.Instance, shrink *discovery.Shrink) error {
 	var reason error = errors.New("the token may not read every instance")
 	if shrink != nil {
 		reason = shrink
 	}
-	return &Problem{Kind: Filtered, Err: reason}
+	problem := &Problem{Kind: Filtered, Err: reason}
+	if len(list) == 0 {
+		return problem // nothing was shown: that is no answer
+	}
+	w.failures = 0
+	st := discovery.State{Instances: list, At: now, Origin: w.last.Origin, Err: problem}
+	if st.Origin == discovery.OriginNone {
+		st.Origin = discovery.OriginLive
+	}
+	w.say(st)
+	return nil
 }
 
 // fail publishes the last good state with the reason why there is no newer one.

@@ -18,6 +18,7 @@ func TestReloadsLoseNothing(t *testing.T) {
 	tr := startTraffic(t, 8, func(ctx context.Context, c *http.Client, n int64) error {
 		return get(ctx, c, "http://"+w.http+"/")
 	})
+	picks := 0.0
 	reload := func(i int) {
 		if i%2 == 1 {
 			w.write(two)
@@ -27,6 +28,11 @@ func TestReloadsLoseNothing(t *testing.T) {
 		done := w.metric("weir_reloads_total")
 		_ = w.cmd.Process.Signal(syscall.SIGHUP)
 		eventually(t, "the reload is done", func() bool { return w.metric("weir_reloads_total") > done })
+		now := w.metric("weir_policy_picks_total", `result="ok"`)
+		if now < picks {
+			t.Fatalf("the count of picks fell from %v to %v", picks, now)
+		}
+		picks = now
 	}
 	for i := range 50 {
 		reload(i) // fills pools and caches

@@ -30,39 +30,32 @@ func (c runCmd) Run(s *streams) error {
 	log := slog.New(slog.NewTextHandler(s.err, &slog.HandlerOptions{Level: level}))
 	g, err := gateway.Start(gateway.Options{Path: c.Config, Strict: c.Strict, Log: log, Level: level, Version: Version()})
 	if err != nil {
-		return c.told(s, err)
+		fmt.Fprintln(s.err, err) // one line a mistake
+		return errTold
 	}
+	sig := <-signals
+	for ; sig == syscall.SIGHUP; sig = <-signals {
+		_ = g.Reload() // which logs what is wrong
+	}
+	log.Info("draining", "signal", sig.String(), "at_most", c.Drain)
+	ctx, cancel := context.WithTimeout(context.Background(), c.Drain)
+	defer cancel()
+	drained := make(chan error, 1)
+	go func() { drained <- g.Shutdown(ctx) }()
 	for {
-		switch sig := <-signals; sig {
-		case syscall.SIGHUP:
-			if err := g.Reload(); err != nil {
-				_ = c.told(s, err)
-				log.Error("the old configuration keeps serving", "reload", "refused")
+		select {
+		case sig := <-signals:
+			if sig == os.Interrupt {
+				cancel() // a second Ctrl-C does not wait
 			}
 			continue
-		default:
-			log.Info("draining", "signal", sig.String(), "at_most", c.Drain)
+		case err = <-drained:
 		}
-		ctx, cancel := context.WithTimeout(context.Background(), c.Drain)
-		go func() {
-			for sig := range signals {
-				if sig == os.Interrupt {
-					cancel() // a second Ctrl-C does not wait
-				}
-			}
-		}()
-		err := g.Shutdown(ctx)
-		cancel()
-		if errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) {
-			log.Warn("ended with requests in flight")
-			return nil
-		}
-		return err
+		break
 	}
-}
-
-// told prints a configuration's mistakes, one a line, and anything else as it is.
-func (runCmd) told(s *streams, err error) error {
-	fmt.Fprintln(s.err, err)
-	return errTold
+	if errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) {
+		log.Warn("ended with requests in flight", "err", err)
+		return nil
+	}
+	return err
 }

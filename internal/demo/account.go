@@ -1,6 +1,7 @@
 package demo
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -31,14 +32,13 @@ func (a *account) say(format string, args ...any) {
 	fmt.Fprintf(a.out, "  %5.2fs  %s\n", time.Since(a.start).Seconds(), fmt.Sprintf(format, args...))
 }
 
-// Enabled, Handle, WithAttrs and WithGroup make the account a slog.Handler that shows changes of endpoints' health and
-// whatever is a warning or worse.
+// Enabled implements slog.Handler.
 func (a *account) Enabled(_ context.Context, l slog.Level) bool { return l >= slog.LevelInfo }
 
 // WithAttrs drops what is the same in every line of the demo.
 func (a *account) WithAttrs([]slog.Attr) slog.Handler { return a }
 
-// WithGroup is not needed.
+// WithGroup changes nothing: the gateway uses none.
 func (a *account) WithGroup(string) slog.Handler { return a }
 
 // Handle prints a record if it tells of an endpoint or of trouble.
@@ -47,15 +47,19 @@ func (a *account) Handle(_ context.Context, r slog.Record) error {
 	r.Attrs(func(at slog.Attr) bool { attr[at.Key] = at.Value.String(); return true })
 	switch {
 	case r.Message == "endpoint":
-		name := attr["endpoint"]
-		if n, ok := a.names[name]; ok {
-			name = n
-		}
+		name := a.name(attr["endpoint"])
 		a.say("endpoint %s: %s -> %s (%s)", name, attr["from"], attr["to"], attr["why"])
 	case r.Level >= slog.LevelWarn:
 		a.say("%s %v", r.Message, attr)
 	}
 	return nil
+}
+
+// name returns what the demo calls the endpoint of that ID.
+func (a *account) name(id string) string {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return cmp.Or(a.names[id], id)
 }
 
 // opening shows who is there.

@@ -29,14 +29,8 @@ func register(ctx context.Context, o Options, endpoints []*endpoint) (r *registr
 		return nil, err
 	}
 	for _, e := range endpoints {
-		host, port, err := net.SplitHostPort(e.address)
-		if err != nil {
-			return nil, err
-		}
-		n, err := strconv.Atoi(port)
-		if err != nil {
-			return nil, err
-		}
+		host, port, _ := net.SplitHostPort(e.address) // a bound socket's
+		n, _ := strconv.Atoi(port)
 		id := fmt.Sprintf("%s-%d-%s", service, os.Getpid(), e.name)
 		if err := r.agent.Register(ctx, agent.Service{ID: id, Name: service, Address: host, Port: n}); err != nil {
 			r.close()

@@ -157,7 +157,9 @@ func (c *Cluster) Configure(s Settings) error {
 	if !old.Probe.equal(s.Probe) {
 		for _, e := range c.endpoints {
 			e.stopProbe()
-			e.probe = probeState{}
+			if !old.Probe.sameTarget(s.Probe) {
+				e.probe = probeState{}
+			}
 			c.startProbe(e)
 		}
 		c.publishView("probe settings")
@@ -210,6 +212,9 @@ func (c *Cluster) rebuild(instances []discovery.Instance) error {
 	c.endpoints = next
 	for _, e := range fresh {
 		e.Transport = c.settings.Transport(e.Address)
+		if c.leases != nil {
+			c.leases.adopt(e)
+		}
 		c.startProbe(e)
 	}
 	c.absorb(instances)

@@ -69,6 +69,12 @@ func instance(id string) discovery.Instance {
 	return discovery.Instance{ID: id, Name: id, Address: "127.0.0.1:1", Weight: 1}
 }
 
+// as is an instance under another ID.
+func as(in discovery.Instance, id string) discovery.Instance {
+	in.ID = id
+	return in
+}
+
 func up(c *Cluster) []string {
 	var ids []string
 	s := c.Load()
@@ -308,14 +314,44 @@ func TestProbe(t *testing.T) {
 		status.Store(200)
 		wantUp(t, c, "a")
 	})
-	t.Run("a_good_probe_ends_an_ejection", func(t *testing.T) {
+	t.Run("a_probe_that_failed_and_is_good_again_ends_an_ejection", func(t *testing.T) {
 		c := start(t, s, nil)
-		other := in
-		other.ID = "b"
-		c.Apply(live(in, other))
+		c.Apply(live(in, as(in, "b")))
 		fail(c.Load().Endpoints[0], 5)
-		eventually(t, "ejected once", func() bool { return c.Status().Endpoints[0].Ejections == 1 })
+		wantUp(t, c, "b")
+		status.Store(503)
+		wantUp(t, c)
+		status.Store(200)
 		wantUp(t, c, "a", "b")
+	})
+	t.Run("a_probe_that_was_good_all_the_time_does_not_end_an_ejection", func(t *testing.T) {
+		c := start(t, s, nil)
+		c.Apply(live(in, as(in, "b")))
+		fail(c.Load().Endpoints[0], 5)
+		wantUp(t, c, "b")
+		probed := func() time.Time {
+			c.mu.Lock()
+			defer c.mu.Unlock()
+			return c.endpoints["a"].probe.at
+		}
+		for range 2 * s.Probe.Rise {
+			last := probed()
+			eventually(t, "one more probe", func() bool { return probed().After(last) })
+		}
+		wantUp(t, c, "b")
+	})
+	t.Run("another_interval_keeps_what_probes_said", func(t *testing.T) {
+		c := start(t, s, nil)
+		c.Apply(live(instance("a"), as(in, "z"))) // nothing listens at the address of a
+		wantUp(t, c, "z")
+		slower := s
+		slower.Probe = &Probe{Path: "/healthz", Host: "web.internal", Interval: time.Hour, Timeout: time.Second, Fall: 2, Rise: 2}
+		if err := c.Configure(slower); err != nil {
+			t.Fatal(err)
+		}
+		if got := fmt.Sprint(up(c)); got != "[z]" {
+			t.Errorf("up is %s, want z alone", got)
+		}
 	})
 	t.Run("tcp_sees_a_closed_port", func(t *testing.T) {
 		ln, err := net.Listen("tcp", "127.0.0.1:0")
@@ -357,19 +393,24 @@ func TestHeartbeat(t *testing.T) {
 	}
 	defer c.Close()
 	c.Apply(live(instance("a"), instance("b")))
-	if err := c.Beat("a"); err != nil {
-		t.Fatal(err)
+	beat := func(id string, known bool) {
+		t.Helper()
+		if got, err := c.Beat(id); got != known || err != nil {
+			t.Fatalf("beat of %s: known %v, %v; want %v", id, got, err, known)
+		}
 	}
+	beat("a", true)
 	wantUp(t, c, "a", "b")
 	eventually(t, "a is suspect", func() bool { return c.Load().Endpoints[0].Health() == policies.Degraded })
 	wantUp(t, c, "b") // b never sent a beat: neutral
-	if err := c.Beat("a"); err != nil {
-		t.Fatal(err)
-	}
+	beat("a", true)
 	wantUp(t, c, "a", "b")
-	var unknown *UnknownEndpointError
-	if err := c.Beat("x"); !errors.As(err, &unknown) {
-		t.Errorf("a beat of an unknown endpoint: %v, want UnknownEndpointError", err)
+	beat("early", false)
+	early := leaseKey("web", "early", 0)
+	eventually(t, "the early beat is in ristretto", func() bool { _, ok := leases.cache.Get(early); return ok })
+	c.Apply(live(instance("a"), instance("b"), instance("early")))
+	if got := c.Status().Endpoints[2].Evidence.Lease; got != "alive" {
+		t.Errorf("the lease of an endpoint that sent a beat before discovery reported it is %q, want alive", got)
 	}
 }
 

@@ -16,8 +16,9 @@ type Endpoint struct {
 	Transport Transport
 	*policies.State
 
-	cluster *Cluster
-	num     uint32
+	cluster  *Cluster
+	num      uint32 // from 1
+	leaseKey uint64
 
 	attempts atomic.Uint64
 	failures atomic.Uint64
@@ -37,6 +38,7 @@ type Endpoint struct {
 func newEndpoint(c *Cluster, in discovery.Instance, num uint32) *Endpoint {
 	return &Endpoint{
 		ID: in.ID, Address: in.Address, State: policies.NewState(policies.Down), cluster: c, num: num, instance: in,
+		leaseKey: leaseKey(c.name, in.ID, num),
 	}
 }
 
@@ -66,7 +68,7 @@ func (e *Endpoint) End(o policies.Outcome) {
 	e.failures.Add(1)
 	e.smooth(policies.ColErrPPM, 1e6, 5)
 	n := e.AddConsecutiveFail()
-	if trip := e.cluster.tripAt.Load(); trip > 0 && n >= trip {
+	if n == e.cluster.tripAt.Load() { // the next tick sees those that cross it while others are out
 		select {
 		case e.cluster.wake <- struct{}{}:
 		default: // already on its way

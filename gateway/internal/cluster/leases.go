@@ -2,7 +2,7 @@ package cluster
 
 import (
 	"context"
-	"encoding/binary"
+	"fmt"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -36,8 +36,8 @@ const (
 // Leases are heartbeats that expire. The truth of a lease is Endpoint.lastBeat, an atomic that the beat itself stores;
 // ristretto holds a lease object by the endpoint's identity, bounded in number and time. Ristretto may drop a Set of a
 // new key, refuse or evict any key, and keep an old value when two Sets of a new key follow each other, so both must
-// agree before an endpoint is taken out: a lost entry harms nobody, and since a lease notes its own end, an entry that
-// stays too long keeps nobody in.
+// agree before an endpoint is taken out: a lost entry harms nobody, and since a lease notes its own time, an entry that
+// stays too long keeps nobody in. The atomic alone would do for endpoints that are known; see Early for those that are not.
 type Leases struct {
 	cache leaseCache
 	epoch time.Time
@@ -62,11 +62,12 @@ type leaseCache interface {
 // lease is mutated in place: its pointer is the same for as long as its key is, so a Set that is lost can lose a
 // renewal of the time to live, never a state.
 type lease struct {
-	endpoint *Endpoint
-	until    atomic.Int64 // on the leases' clock
+	endpoint *Endpoint    // nil if discovery has not reported it yet
+	at       atomic.Int64 // of the last beat that the cache knows of, on the leases' clock
 }
 
 type renewal struct {
+	key      uint64
 	endpoint *Endpoint
 	at       int64
 	ttl      time.Duration
@@ -119,13 +120,29 @@ func (l *Leases) Beat(e *Endpoint, ttl time.Duration) {
 	now := l.now()
 	e.lastBeat.Store(now)
 	l.beats.Add(1)
-	l.enqueue(renewal{endpoint: e, at: now, ttl: ttl})
+	l.enqueue(renewal{key: e.leaseKey, endpoint: e, at: now, ttl: ttl})
+}
+
+// Early keeps the beat of an endpoint that discovery has not reported yet. Anybody may claim any ID, which is why such
+// beats are in a cache that bounds their number and time, and nowhere else.
+func (l *Leases) Early(cluster, id string, ttl time.Duration) {
+	l.beats.Add(1)
+	l.enqueue(renewal{key: leaseKey(cluster, id, 0), at: l.now(), ttl: ttl})
+}
+
+// adopt gives e the beat that came before it was known, if one did.
+func (l *Leases) adopt(e *Endpoint) {
+	key := leaseKey(e.cluster.name, e.ID, 0)
+	if x, ok := l.cache.Get(key); ok && x.endpoint == nil {
+		e.lastBeat.Store(x.at.Load())
+		l.enqueue(renewal{key: key, forget: true})
+	}
 }
 
 // Forget drops the lease of an endpoint that is gone.
 func (l *Leases) Forget(e *Endpoint) {
 	if e.lastBeat.Load() != 0 {
-		l.enqueue(renewal{endpoint: e, forget: true})
+		l.enqueue(renewal{key: e.leaseKey, forget: true})
 	}
 }
 
@@ -144,8 +161,8 @@ func (l *Leases) State(e *Endpoint, ttl time.Duration) LeaseState {
 		return LeaseNone
 	}
 	now := l.now()
-	x, hit := l.cache.Get(e.leaseKey())
-	hit = hit && x.endpoint == e && now < x.until.Load()
+	x, hit := l.cache.Get(e.leaseKey)
+	hit = hit && x.endpoint == e && time.Duration(now-x.at.Load()) < ttl
 	switch age := time.Duration(now - last); {
 	case hit || age < ttl:
 		return LeaseAlive
@@ -186,15 +203,14 @@ func (l *Leases) write(ctx context.Context) {
 
 // apply brings one message into the cache.
 func (l *Leases) apply(r renewal) {
-	key := r.endpoint.leaseKey()
+	key := r.key
 	if r.forget {
 		delete(l.pending, key)
 		l.cache.Del(key)
 		return
 	}
-	until := r.at + int64(r.ttl)
 	if x, ok := l.cache.Get(key); ok && x.endpoint == r.endpoint {
-		x.until.Store(until)
+		x.at.Store(r.at)
 		l.cache.SetWithTTL(key, x, 1, r.ttl)
 		return
 	}
@@ -204,7 +220,7 @@ func (l *Leases) apply(r renewal) {
 		l.pending[key] = p
 	}
 	p.ttl = r.ttl
-	p.lease.until.Store(until)
+	p.lease.at.Store(r.at)
 	l.cache.SetWithTTL(key, p.lease, 1, r.ttl)
 }
 
@@ -226,14 +242,9 @@ func (l *Leases) settle() {
 	}
 }
 
-// leaseKey tells this endpoint from any other, and from earlier ones of the same ID.
-func (e *Endpoint) leaseKey() uint64 {
-	var d xxhash.Digest
-	d.Reset()
-	_, _ = d.WriteString(e.cluster.name)
-	_, _ = d.WriteString("\x00" + e.ID)
-	_, _ = d.Write(binary.LittleEndian.AppendUint32(nil, e.num))
-	return d.Sum64()
+// leaseKey tells an endpoint from any other, and by num from earlier ones of the same ID. 0 is none yet.
+func leaseKey(cluster, id string, num uint32) uint64 {
+	return xxhash.Sum64String(fmt.Sprintf("%q %q %d", cluster, id, num))
 }
 
 // LeaseStats counts what became of heartbeats.

@@ -6,8 +6,6 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
-
-	"github.com/weir-lb/weir/policies"
 )
 
 // fakeCache is as unkind as ristretto may be, and worse: it drops Sets, refuses keys, evicts at any time, keeps the old
@@ -72,7 +70,7 @@ func TestLeasesEqualAModelWithoutCache(t *testing.T) {
 				}
 				all := make([]*model, 8)
 				for i := range all {
-					all[i] = &model{e: &Endpoint{ID: fmt.Sprint(i), cluster: c, num: uint32(i), State: policies.NewState(policies.Up)}}
+					all[i] = &model{e: newEndpoint(c, instance(fmt.Sprint(i)), uint32(i+1))}
 				}
 				seen := map[LeaseState]int{}
 				for range 5000 {
@@ -118,7 +116,7 @@ func TestLeasesEqualAModelWithoutCache(t *testing.T) {
 func TestLeases(t *testing.T) {
 	const ttl = time.Second
 	endpoint := func() *Endpoint {
-		return &Endpoint{ID: "a", cluster: &Cluster{name: "web"}, num: 1, State: policies.NewState(policies.Up)}
+		return newEndpoint(&Cluster{name: "web"}, instance("a"), 1)
 	}
 	t.Run("a_refused_lease_is_set_three_times_then_counted", func(t *testing.T) {
 		f := &fakeCache{rnd: rand.New(rand.NewPCG(1, 1)), resident: map[uint64]*lease{}, queued: map[uint64]*lease{}, unkind: 1}
@@ -144,14 +142,27 @@ func TestLeases(t *testing.T) {
 		e := endpoint()
 		l.Beat(e, time.Minute)
 		eventually(t, "the lease is in ristretto", func() bool {
-			x, ok := l.cache.Get(e.leaseKey())
+			x, ok := l.cache.Get(e.leaseKey)
 			return ok && x.endpoint == e
 		})
 		if got := l.State(e, time.Minute); got != LeaseAlive {
 			t.Errorf("state %v, want alive", got)
 		}
 		l.Forget(e)
-		eventually(t, "the lease is gone", func() bool { _, ok := l.cache.Get(e.leaseKey()); return !ok })
+		eventually(t, "the lease is gone", func() bool { _, ok := l.cache.Get(e.leaseKey); return !ok })
+	})
+	t.Run("a_shorter_time_to_live_holds_at_once", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			f := &fakeCache{rnd: rand.New(rand.NewPCG(1, 1)), resident: map[uint64]*lease{}, queued: map[uint64]*lease{}}
+			l, e := newLeases(f), endpoint()
+			l.Beat(e, time.Hour)
+			l.apply(<-l.renew)
+			l.settle()
+			time.Sleep(time.Minute) // virtual
+			if got := l.State(e, ttl); got != LeaseDead {
+				t.Errorf("state %v, want dead", got)
+			}
+		})
 	})
 	t.Run("an_entry_that_stays_too_long_keeps_nobody_in", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
@@ -161,7 +172,7 @@ func TestLeases(t *testing.T) {
 			l.apply(<-l.renew)
 			l.settle()
 			time.Sleep(2 * ttl) // virtual; fakeCache does not expire
-			if _, ok := f.Get(e.leaseKey()); !ok {
+			if _, ok := f.Get(e.leaseKey); !ok {
 				t.Fatal("the entry is gone, the case shows nothing")
 			}
 			if got := l.State(e, ttl); got != LeaseDead {

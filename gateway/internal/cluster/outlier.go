@@ -25,6 +25,7 @@ type outlierState struct {
 	recent     int       // ejections not yet forgiven
 	ejections  uint64
 	readmitted bool // ConsecutiveFail was reset after the last ejection
+	probeFell  bool // a probe failed since the last ejection
 }
 
 // detectOutliers ejects and readmits, and reports whether it did either. The caller holds mu.
@@ -51,7 +52,7 @@ func (c *Cluster) detectOutliers(now time.Time) bool {
 		}
 		e.outlier.recent++
 		e.outlier.ejections++
-		e.outlier.readmitted = false
+		e.outlier.readmitted, e.outlier.probeFell = false, false
 		e.outlier.until = now.Add(min(c.settings.Outlier.BaseEjection*time.Duration(e.outlier.recent), MaxEjection))
 		out++
 		changed = true

@@ -22,6 +22,11 @@ type Probe struct {
 	Rise     int // successes in a row that bring it back
 }
 
+// sameTarget reports whether what p found out holds for q.
+func (p *Probe) sameTarget(q *Probe) bool {
+	return p != nil && q != nil && p.Path == q.Path && p.Host == q.Host && slices.Equal(p.Statuses, q.Statuses)
+}
+
 func (p *Probe) equal(q *Probe) bool {
 	if p == nil || q == nil {
 		return p == q
@@ -114,14 +119,17 @@ func (c *Cluster) probed(ctx context.Context, p Probe, e *Endpoint, err error) {
 	switch {
 	case good && (s.row >= p.Rise || s.state == ProbeUnknown):
 		s.state = ProbePassing
-		if s.row >= p.Rise && e.outlier.until.After(s.at) {
-			c.readmit(e) // it answers again: no need to sit out the rest
+		// What its probe saw fail and come back need not sit out the rest. If the probe was good all the time, it does
+		// not see what is wrong, and says nothing about its end.
+		if s.row >= p.Rise && e.outlier.probeFell && e.outlier.until.After(s.at) {
+			c.readmit(e)
 		}
 	case !good && s.row >= p.Fall:
 		s.state = ProbeFailing
 	}
 	why := "probe"
 	if !good {
+		e.outlier.probeFell = true
 		s.reason = err.Error()
 		why = "probe: " + s.reason
 	}

@@ -118,20 +118,21 @@ func (c *Cluster) SetOverride(id string, o Override) error {
 	return nil
 }
 
-// Beat takes a heartbeat of an endpoint.
-func (c *Cluster) Beat(id string) error {
+// Beat takes a heartbeat of an endpoint. One that discovery has not reported yet is kept for a while; known tells.
+func (c *Cluster) Beat(id string) (known bool, err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	e, err := c.find(id)
-	if err != nil {
-		return err
-	}
 	if c.leases == nil || c.settings.Heartbeat <= 0 {
-		return fmt.Errorf("cluster %q: heartbeats are off; set clusters.%s.heartbeat.ttl", c.name, c.name)
+		return false, fmt.Errorf("cluster %q: heartbeats are off; set clusters.%s.heartbeat.ttl", c.name, c.name)
+	}
+	e := c.endpoints[id]
+	if e == nil {
+		c.leases.Early(c.name, id, c.settings.Heartbeat)
+		return false, nil
 	}
 	c.leases.Beat(e, c.settings.Heartbeat)
 	c.publishView("heartbeat")
-	return nil
+	return true, nil
 }
 
 func (c *Cluster) find(id string) (*Endpoint, error) {

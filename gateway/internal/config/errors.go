@@ -2,8 +2,8 @@ package config
 
 import (
 	"cmp"
-	"errors"
 	"fmt"
+	"net"
 	"os"
 	"slices"
 	"strings"
@@ -41,7 +41,8 @@ func (e Errors) Error() string {
 	return strings.Join(lines, "\n")
 }
 
-func (e Errors) sort() {
+// Sort orders the mistakes by their place in the file.
+func (e Errors) Sort() {
 	slices.SortStableFunc(e, func(a, b *Error) int {
 		return cmp.Or(cmp.Compare(a.Line, b.Line), cmp.Compare(a.Column, b.Column))
 	})
@@ -82,9 +83,11 @@ func (c *Config) ListenerError(name string, err error) *Error {
 			path, address = item("listeners", i)+".address", l.Address
 		}
 	}
-	var inner *os.SyscallError
-	if errors.As(err, &inner) {
-		err = inner.Err
+	if op, ok := err.(*net.OpError); ok {
+		err = op.Err // the rest of it repeats the address
+	}
+	if call, ok := err.(*os.SyscallError); ok {
+		err = call.Err
 	}
 	return c.Error(path, quote(address)+" ("+err.Error()+")", "an address that can be listened on")
 }

@@ -27,7 +27,8 @@ var overrides = []struct{ variable, path string }{
 	{"WEIR_ZONE", "zone"},
 }
 
-// Load reads the file at path. On mistakes the error is of type [Errors] and holds all of them.
+// Load reads the file at path. On mistakes the error is of type [Errors] and holds all of them; what could be read comes
+// with it, for finding more of them, and must not be served.
 func Load(path string, o Options) (*Config, error) {
 	data, err := os.ReadFile(path)
 	if err != nil {
@@ -65,8 +66,8 @@ func Parse(path string, data []byte, o Options) (*Config, error) {
 	check := newChecker(c, o.BuiltIns, d.errs)
 	check.all()
 	if len(check.errs) > 0 {
-		check.errs.sort()
-		return nil, check.errs
+		check.errs.Sort()
+		return c, check.errs
 	}
 	return c, nil
 }
