@@ -157,7 +157,7 @@ type Heartbeat struct {
 type Retry struct {
 	Attempts      int           `yaml:"attempts" default:"3" min:"1" max:"8"`                  // the first counts as one
 	Budget        float64       `yaml:"budget" as:"percent" default:"20%" min:"1%" max:"100%"` // 0..1, of the requests in flight
-	PerTryTimeout time.Duration `yaml:"per_try_timeout" default:"0s" min:"1ms" max:"24h" zero:"that of the route"`
+	PerTryTimeout time.Duration `yaml:"per_try_timeout" default:"0s" min:"1ms" max:"24h" zero:"shared out"`
 	Conditions    []string      `yaml:"conditions" as:"condition" default:"connect reset timeout 502 503 504"`
 }
 

@@ -113,10 +113,10 @@ func (c *conn) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// armRead bounds the next read to d, or up to an eighth more: so a deadline serves many reads.
+// armRead bounds the next read to d, or up to a thirty-second more: so a deadline serves many reads.
 func (c *conn) armRead(now time.Time, d time.Duration) {
-	if left := c.readBy.Sub(now); left < d || left > d+d/8 {
-		c.readBy = now.Add(d + d/8)
+	if left := c.readBy.Sub(now); left < d || left > d+d/32 {
+		c.readBy = now.Add(d + d/32)
 		_ = c.TCPConn.SetReadDeadline(c.readBy)
 	}
 }

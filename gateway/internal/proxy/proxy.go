@@ -43,10 +43,12 @@ type Route struct {
 	Cluster *cluster.Cluster
 	// Timeout is how long a request may take until the head of its response, retries included, not counting the time a
 	// large body takes to arrive. Default 30 s.
-	Timeout       time.Duration
-	PerTryTimeout time.Duration // the same for one attempt; default is Timeout
-	Attempts      int           // the first one counts; 1..policies.MaxTried, default 3
-	Budget        int           // retries in flight, as a percentage of the cluster's requests in flight; at least 3 always; default 20
+	Timeout time.Duration
+	// PerTryTimeout is the same for one attempt. 0 is an equal share of what is left for each attempt that is left, if the
+	// request may be repeated and there is another endpoint, and all that is left otherwise.
+	PerTryTimeout time.Duration
+	Attempts      int // the first one counts; 1..policies.MaxTried, default 3
+	Budget        int // retries in flight, as a percentage of the cluster's requests in flight; at least 3 always; default 20
 	Affinity      Affinity
 	MaxRequests   int // requests in flight of the whole cluster above which new ones get 503; 0 is no limit
 }
@@ -84,7 +86,6 @@ func (c *Config) withDefaults() *Config {
 	d.Routes = make([]Route, len(c.Routes))
 	for i, r := range c.Routes {
 		def(&r.Timeout, 30*time.Second)
-		def(&r.PerTryTimeout, r.Timeout)
 		if r.Attempts == 0 {
 			r.Attempts = 3
 		}

@@ -26,7 +26,7 @@ func TestRescue(t *testing.T) {
 	}
 	t.Run("a GET goes elsewhere as soon as its endpoint is down", func(t *testing.T) {
 		hung, other := gatewaytest.NewEndpoint(t, gatewaytest.Hang()), gatewaytest.NewEndpoint(t, gatewaytest.Respond(200, "other"))
-		g := start(t, options{route: Route{Timeout: time.Minute}}, hung, other)
+		g := start(t, options{route: Route{Timeout: time.Minute, PerTryTimeout: time.Minute}}, hung, other)
 		c := g.dial()
 		done := make(chan *gatewaytest.Response, 1)
 		go func() { done <- c.Get("/") }()
@@ -39,7 +39,7 @@ func TestRescue(t *testing.T) {
 	t.Run("a POST waits where it may have been executed", func(t *testing.T) {
 		gate := make(chan struct{})
 		slow, other := gatewaytest.NewEndpoint(t, gatewaytest.Trickle(gate, gatewaytest.Answer(200, "slow"))), gatewaytest.NewEndpoint(t)
-		g := start(t, options{route: Route{Timeout: time.Minute}}, slow, other)
+		g := start(t, options{route: Route{Timeout: time.Minute, PerTryTimeout: time.Minute}}, slow, other)
 		c := g.dial()
 		c.Send(gatewaytest.Head("POST", "/", "Content-Length: 0"))
 		gatewaytest.Eventually(t, "the request waits", func() bool { return slow.Count("POST") == 1 })
@@ -53,7 +53,7 @@ func TestRescue(t *testing.T) {
 		gate := make(chan struct{}, 1)
 		gate <- struct{}{}
 		slow := gatewaytest.NewEndpoint(t, gatewaytest.Trickle(gate, "HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nab", "cd"))
-		g := start(t, options{route: Route{Timeout: time.Minute}}, slow, gatewaytest.NewEndpoint(t, gatewaytest.Respond(200, "other")))
+		g := start(t, options{route: Route{Timeout: time.Minute, PerTryTimeout: time.Minute}}, slow, gatewaytest.NewEndpoint(t, gatewaytest.Respond(200, "other")))
 		c := g.dial()
 		c.Send(gatewaytest.Head("GET", "/"))
 		resp, err := c.Head("GET")

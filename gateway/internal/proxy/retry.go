@@ -91,6 +91,8 @@ func (x *exchange) next() (endpoint int, v verdict, after time.Duration) {
 	switch {
 	case want.Action == policies.Reject:
 		return 0, stoppedReject, 0
+	case want.Action != policies.Retry && o.Sent && o.Class != policies.BadStatus && r.Flags&policies.Idempotent == 0:
+		return 0, stoppedUnsafe, 0
 	case want.Action != policies.Retry || r.NoRetry:
 		return 0, stoppedPolicy, 0
 	case int(r.Attempt) >= x.route.Attempts:
@@ -142,7 +144,14 @@ func (x *exchange) mayTry(i int) bool {
 
 // perTry returns how long the coming attempt may take.
 func (x *exchange) perTry() time.Duration {
-	d := min(x.route.PerTryTimeout, x.route.Timeout-time.Since(x.arrived))
+	d := x.route.Timeout - time.Since(x.arrived)
+	left := x.route.Attempts - int(x.req.Attempt)
+	switch r := &x.req; {
+	case x.route.PerTryTimeout > 0:
+		d = min(d, x.route.PerTryTimeout)
+	case left > 1 && r.Flags&policies.Idempotent != 0 && x.body.whole() && len(x.snap.View.Up) > 1:
+		d /= time.Duration(left) // an endpoint that hangs leaves the others their share
+	}
 	if t := x.req.Timeout; t > 0 {
 		d = min(d, t)
 	}

@@ -105,6 +105,18 @@ func TestUploadCutOffMidway(t *testing.T) {
 	}
 }
 
+// TestPerTryTimeoutIsSharedOut lets one endpoint hang under a route that sets no per-try timeout.
+func TestPerTryTimeoutIsSharedOut(t *testing.T) {
+	hung, other := gatewaytest.NewEndpoint(t, gatewaytest.Hang()), gatewaytest.NewEndpoint(t, ok)
+	g := start(t, options{route: Route{Timeout: 600 * time.Millisecond}}, hung, other)
+	if r := g.dial().Get("/"); r.StatusCode != 200 || hung.Count("GET") != 1 {
+		t.Errorf("a GET got %d after %d attempts at the endpoint that hangs, want 200 after 1", r.StatusCode, hung.Count("GET"))
+	}
+	if r := g.dial().Post("/", "order"); r.StatusCode != 504 || other.Count("POST") != 0 {
+		t.Errorf("a POST got %d, the other endpoint %d POSTs; want 504, 0", r.StatusCode, other.Count("POST"))
+	}
+}
+
 func TestStaleConnection(t *testing.T) {
 	t.Run("a POST on a connection that died idle is sent on a new one", func(t *testing.T) {
 		for name, kill := range map[string]func(*gatewaytest.Endpoint){

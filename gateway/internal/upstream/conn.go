@@ -112,35 +112,35 @@ func (w *wire) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// fits reports whether a deadline that a socket has will do for one of d from t: not earlier, and at most an eighth
-// later. So most requests find theirs set already, and none costs two system timers.
+// fits reports whether a deadline that a socket has will do for one of d from t: not earlier, and at most a
+// thirty-second later. So most requests find theirs set already, and none costs two system timers.
 func fits(by, t int64, d time.Duration) bool {
 	left := by - t
-	return left >= int64(d) && left <= int64(d+d/8)
+	return left >= int64(d) && left <= int64(d+d/32)
 }
 
-// arm bounds reads and writes from time t on: they fail after d at the earliest and 9/8 of it at the latest.
+// arm bounds reads and writes from time t on: they fail after d at the earliest and 33/32 of it at the latest.
 func (c *Conn) arm(t int64, d time.Duration) {
 	if fits(c.readBy, t, d) && fits(c.writeBy, t, d) {
 		return
 	}
-	by := t + int64(d+d/8)
+	by := t + int64(d+d/32)
 	c.readBy, c.writeBy = by, by
 	_ = c.tcp.SetDeadline(epoch.Add(time.Duration(by))) // an error shows at the next read or write
 }
 
-// ArmRead bounds reads to d from now, or up to 9/8 of it. It may be called while a Read is waiting.
+// ArmRead bounds reads to d from now, or up to 33/32 of it. It may be called while a Read is waiting.
 func (c *Conn) ArmRead(d time.Duration) {
 	if t := now(); !fits(c.readBy, t, d) {
-		c.readBy = t + int64(d+d/8)
+		c.readBy = t + int64(d+d/32)
 		_ = c.tcp.SetReadDeadline(epoch.Add(time.Duration(c.readBy)))
 	}
 }
 
-// ArmWrite bounds writes to d from now, or up to 9/8 of it.
+// ArmWrite bounds writes to d from now, or up to 33/32 of it.
 func (c *Conn) ArmWrite(d time.Duration) {
 	if t := now(); !fits(c.writeBy, t, d) {
-		c.writeBy = t + int64(d+d/8)
+		c.writeBy = t + int64(d+d/32)
 		_ = c.tcp.SetWriteDeadline(epoch.Add(time.Duration(c.writeBy)))
 	}
 }

@@ -375,7 +375,7 @@ func TestCoarseDeadline(t *testing.T) {
 	for _, c := range []struct {
 		left int64
 		fits bool
-	}{{second - 1, false}, {second, true}, {second * 9 / 8, true}, {second*9/8 + 1, false}, {-1, false}} {
+	}{{second - 1, false}, {second, true}, {second * 33 / 32, true}, {second*33/32 + 1, false}, {-1, false}} {
 		if got := fits(5*second+c.left, 5*second, time.Second); got != c.fits {
 			t.Errorf("a deadline %v ahead for 1s: fits is %v; want %v", time.Duration(c.left), got, c.fits)
 		}
