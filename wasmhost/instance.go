@@ -65,10 +65,8 @@ func (m *Module) newInstance(cluster string, sh *shared) (in *instance, err erro
 	config := wazero.NewModuleConfig().WithName("").WithStartFunctions()
 	mod, err := m.runtime.InstantiateModule(&in.call, m.compiled, config)
 	if err != nil {
-		if in.fuel != nil && int64(in.fuel.Get()) < 0 {
-			err = fmt.Errorf("%w: start section: %w", errFuel, err)
-		}
-		return nil, fmt.Errorf("instantiate: %w", err)
+		// The instance is gone, and with it the word on whether a start section used up its fuel.
+		return nil, fmt.Errorf("instantiate: %w (a start section has %d fuel)", brief(err, false), m.options.Fuel.init())
 	}
 	in.bind(mod)
 	if err := in.init(); err != nil {
@@ -176,10 +174,7 @@ func (in *instance) invoke(f api.Function, ph phase, budget int64) error {
 	in.fuel.Set(uint64(budget))
 	err := f.CallWithStack(&in.call, in.stack[:])
 	if err != nil {
-		if int64(in.fuel.Get()) < 0 {
-			return fmt.Errorf("%w: %w", errFuel, err)
-		}
-		return err
+		return brief(err, int64(in.fuel.Get()) < 0)
 	}
 	if size := in.mem.Size(); size != in.memSize {
 		in.memSize = size
