@@ -76,10 +76,10 @@ func TestReloadInAConsulOutage(t *testing.T) {
 func TestAClusterOfWhichNothingIsKnownIsNotTaken(t *testing.T) {
 	good := fleet("p2c", startEndpoint(t, "a"))
 	w := startWeir(t, good)
-	i := strings.Index(good, "    endpoints:")
+	before, _, _ := strings.Cut(good, "    endpoints:")
 	j := strings.Index(good, "routes:")
 	w.write("consul: {address: 127.0.0.1:1}\n" + strings.NewReplacer("  web:", "  other:", "cluster: web", "cluster: other").
-		Replace(good[:i]+"    consul: {service: web}\n"+good[j:]))
+		Replace(before+"    consul: {service: web}\n"+good[j:]))
 	_ = w.cmd.Process.Signal(syscall.SIGHUP)
 	eventually(t, "the reload is refused", func() bool { return strings.Contains(w.log.String(), "no answer of discovery in 5s") })
 	if err := get(t.Context(), http.DefaultClient, "http://"+w.http+"/"); err != nil {
