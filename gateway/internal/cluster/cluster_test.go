@@ -431,12 +431,10 @@ func TestHammer(t *testing.T) {
 			mine := map[*Endpoint]bool{}
 			for i := range 3000 {
 				snap := c.Load()
-				var r policies.Request
-				k := snap.Picker.Pick(&r, snap.View)
-				if k < 0 {
+				if len(snap.View.Up) == 0 {
 					continue
 				}
-				e := snap.Endpoints[k]
+				e := snap.Endpoints[snap.View.Up[i%len(snap.View.Up)]]
 				mine[e] = true
 				e.Begin()
 				e.End(policies.Outcome{Class: policies.Class((i + g) % 4), Total: time.Millisecond})

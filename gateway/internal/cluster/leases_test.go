@@ -17,7 +17,7 @@ type fakeCache struct {
 	unkind   float64 // chance that any step goes wrong
 }
 
-func (f *fakeCache) bad() bool { return f.rnd.Float64() < f.unkind }
+func (f *fakeCache) bad() bool { return f.unkind > 0 && f.rnd.Float64() < f.unkind }
 
 func (f *fakeCache) Get(key uint64) (*lease, bool) {
 	if f.bad() {

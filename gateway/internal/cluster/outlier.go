@@ -24,8 +24,9 @@ type outlierState struct {
 	until      time.Time // in the future while ejected
 	recent     int       // ejections not yet forgiven
 	ejections  uint64
-	readmitted bool // ConsecutiveFail was reset after the last ejection
-	probeFell  bool // a probe failed since the last ejection
+	readmitted bool      // ConsecutiveFail was reset after the last ejection
+	probeFell  bool      // a probe failed since the last ejection
+	back       time.Time // when the last ejection ended
 }
 
 // detectOutliers ejects and readmits, and reports whether it did either. The caller holds mu.
@@ -62,7 +63,7 @@ func (c *Cluster) detectOutliers(now time.Time) bool {
 	if now.Sub(c.sweptAt) >= sweepEvery {
 		c.sweptAt = now
 		for _, e := range s.Endpoints {
-			if e.outlier.recent > 0 && e.outlier.readmitted {
+			if e.outlier.recent > 0 && e.outlier.readmitted && now.Sub(e.outlier.back) >= sweepEvery {
 				e.outlier.recent--
 			}
 		}
@@ -74,6 +75,7 @@ func (c *Cluster) detectOutliers(now time.Time) bool {
 func (c *Cluster) readmit(e *Endpoint) {
 	e.outlier.until = time.Time{}
 	e.outlier.readmitted = true
+	e.outlier.back = time.Now()
 	e.Store(policies.ColConsecutiveFail, 0)
 }
 
