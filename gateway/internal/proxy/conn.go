@@ -135,15 +135,18 @@ func (c *conn) Write(p []byte) (int, error) {
 	return c.TCPConn.Write(p)
 }
 
-// ReadFrom copies a body to the client, each piece as soon as it has come.
-func (c *conn) ReadFrom(r io.Reader) (int64, error) {
+// ReadFrom copies a body to the client.
+func (c *conn) ReadFrom(r io.Reader) (int64, error) { return pass(c, r) }
+
+// pass copies r to w, each piece as soon as it has come.
+func pass(w io.Writer, r io.Reader) (int64, error) {
 	buf := copyBuffers.Get().(*[copyBuffer]byte)
 	defer copyBuffers.Put(buf)
 	var total int64
 	for {
 		n, err := r.Read(buf[:])
 		if n > 0 {
-			m, werr := c.Write(buf[:n])
+			m, werr := w.Write(buf[:n])
 			total += int64(m)
 			if werr != nil {
 				return total, werr
