@@ -30,5 +30,5 @@ func (g *Gateway) newConsul(c config.Consul, ch *change) (*consul.Client, error)
 }
 
 func query(s *config.Service) consul.Query {
-	return consul.Query{Service: s.Service, Filter: s.Filter, Datacenter: s.Datacenter}
+	return consul.Query{Service: s.Service, Filter: s.Filter, Datacenter: s.Datacenter, RequireCheck: s.RequireCheck}
 }

@@ -27,7 +27,7 @@ type policy struct {
 	carried wasmhost.Stats // of the modules that had the name before: counters must not fall
 }
 
-// carry takes over what old counted.
+// carry takes over what old counted. It comes before anybody else knows p.
 func (p *policy) carry(old *policy) {
 	p.carried.Add(old.stats())
 	p.carried.Instances, p.carried.Quarantined, p.carried.LastFailure = 0, false, ""
@@ -72,7 +72,7 @@ func (g *Gateway) loadPolicy(ctx context.Context, cfg *config.Config, name strin
 		onError = wasmhost.Reject
 	}
 	p.module, err = g.host.Load(ctx, module, wasmhost.Options{
-		Name: name, SHA256: pc.SHA256, Config: pc.Config, Memory: pc.Memory, OnError: onError,
+		Name: name, Config: pc.Config, Memory: pc.Memory, OnError: onError,
 		Fuel: wasmhost.Budgets{Init: pc.Fuel.Init, Endpoints: pc.Fuel.Endpoints, Pick: pc.Fuel.Pick},
 	})
 	if err != nil {

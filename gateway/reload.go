@@ -192,6 +192,11 @@ func (ch *change) discard(g *Gateway) {
 func (g *Gateway) commit(cfg *config.Config, ch *change) {
 	g.mu.Lock()
 	old, client, snapshot := g.policies, g.consul, g.snapshot
+	for name, p := range old {
+		if next := ch.policies[name]; next != nil && next != p {
+			next.carry(p)
+		}
+	}
 	if ch.consul != g.consul {
 		g.agent = cfg.Consul
 	}
@@ -235,11 +240,6 @@ func (g *Gateway) commit(cfg *config.Config, ch *change) {
 	}
 	for _, name := range slices.Sorted(maps.Keys(ch.opened)) {
 		g.serve(name, ch.opened[name])
-	}
-	for name, p := range old {
-		if next := ch.policies[name]; next != nil && next != p {
-			next.carry(p)
-		}
 	}
 	g.mu.Unlock()
 	// Requests that hold a snapshot of what follows may finish: transports drain, closed policies fall back.

@@ -80,7 +80,7 @@ func (g *Gateway) newSpec(name string, cfg *config.Config, cc *config.Cluster, c
 		s.settings.Policy = s.instance
 	}
 	s.key = fingerprint(cc, cfg.Zone)
-	s.source, s.sourceKey = g.source(cfg, cc, ch)
+	s.source, s.sourceKey = source(cc, ch)
 	if cc.Consul != nil {
 		s.query = query(cc.Consul)
 	}
@@ -96,18 +96,15 @@ func fingerprint(values ...any) string {
 	return string(b)
 }
 
-func (g *Gateway) source(cfg *config.Config, cc *config.Cluster, ch *change) (discovery.Source, string) {
+// source returns what discovers the cluster's instances. Equal keys mean the same source.
+func source(cc *config.Cluster, ch *change) (s discovery.Source, key string) {
 	if cc.Consul != nil {
 		return ch.consul.Service(query(cc.Consul)), fmt.Sprintf("%p", ch.consul) + fingerprint(cc.Consul)
 	}
 	instances := make([]discovery.Instance, 0, len(cc.Endpoints))
 	for _, e := range cc.Endpoints {
-		name := e.Name
-		if name == "" {
-			name = e.Address
-		}
 		instances = append(instances, discovery.Instance{
-			ID: name, Name: name, Address: e.Address, Weight: e.Weight, Tier: uint8(e.Tier), Zone: e.Zone, Meta: e.Meta,
+			ID: e.Name, Name: e.Name, Address: e.Address, Weight: e.Weight, Tier: uint8(e.Tier), Zone: e.Zone, Meta: e.Meta,
 			Canary: e.Meta["canary"] == "true",
 		})
 	}

@@ -106,8 +106,7 @@ func (rd reading) instance(e *entry) (discovery.Instance, error) {
 }
 
 // status returns the worst of all checks of the instance and its node. A status that this version does not know counts
-// as critical: the agent says something other than "use it", and if it says so of every instance, the gateway's own
-// probes and its panic rule still serve.
+// as critical: the agent says something other than "use it", and to be wrong in this way costs an endpoint, not a request.
 func (rd reading) status(e *entry) discovery.Status {
 	st := discovery.Passing
 	if rd.requireCheck && !slices.ContainsFunc(e.Checks, func(c struct{ CheckID, Status string }) bool {

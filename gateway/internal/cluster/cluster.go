@@ -89,7 +89,7 @@ func New(name string, s Settings, leases *Leases, log *slog.Logger) (*Cluster, e
 		wake: make(chan struct{}, 1), endpoints: map[string]*Endpoint{}, sweptAt: time.Now(),
 	}
 	c.adopt(s)
-	if err := c.rebuild(nil); err != nil {
+	if err := c.rebuild(nil, "start"); err != nil {
 		return nil, err
 	}
 	c.ctx, c.stop = context.WithCancel(context.Background())
@@ -127,7 +127,7 @@ func (c *Cluster) Apply(s discovery.State) {
 		c.absorb(s.Instances)
 		c.publishView("discovery")
 	} else {
-		err = c.rebuild(s.Instances)
+		err = c.rebuild(s.Instances, "discovery")
 	}
 	if err != nil {
 		c.state.Instances = old.Instances // so that the next answer is tried afresh
@@ -145,7 +145,7 @@ func (c *Cluster) Configure(s Settings) error {
 	}
 	old := c.settings
 	c.adopt(s)
-	if err := c.rebuild(c.state.Instances); err != nil {
+	if err := c.rebuild(c.state.Instances, "configuration"); err != nil {
 		c.adopt(old)
 		return err
 	}
@@ -185,7 +185,7 @@ func (c *Cluster) Close() {
 }
 
 // rebuild makes a new table of instances. The caller holds mu.
-func (c *Cluster) rebuild(instances []discovery.Instance) error {
+func (c *Cluster) rebuild(instances []discovery.Instance, why string) error {
 	gone := make(map[string]*Endpoint, len(c.endpoints))
 	maps.Copy(gone, c.endpoints)
 	next := make(map[string]*Endpoint, len(instances))
@@ -225,7 +225,7 @@ func (c *Cluster) rebuild(instances []discovery.Instance) error {
 	for i, pe := range t.Endpoints {
 		s.Endpoints[i] = next[pe.ID]
 	}
-	c.publish(s, "discovery")
+	c.publish(s, why)
 	for _, e := range gone {
 		c.retire(e)
 	}

@@ -101,6 +101,8 @@ type Service struct {
 	Service    string `yaml:"service"`
 	Filter     string `yaml:"filter"`     // evaluated by the agent
 	Datacenter string `yaml:"datacenter"` // "" is that of Config.Consul
+	// RequireCheck takes instances without a check of their own for critical.
+	RequireCheck bool `yaml:"require_check" default:"false"`
 
 	_ struct{} `later:"failover"`
 }
