@@ -1,8 +1,9 @@
 package policies
 
-import "slices"
-
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // Method is an HTTP method. Values are those of the guest ABI.
 type Method uint8
@@ -77,10 +78,15 @@ type Request struct {
 	Reason       uint32        // shown in explanations
 	SetSticky    bool
 	NoRetry      bool
+	Instance     uint32 // which instance of the policy answered; handed back in Feedback
+	ShadowTag    uint64 // Tag of the policy that decides beside it
 
 	// List holds further endpoints that the policy wants tried in this order, after the one it returned.
 	NList uint8
 	List  [MaxTried]uint32
+
+	// Trace collects what the policy can say of its decisions; nil, as a rule, asks for nothing.
+	Trace *Trace
 
 	// Attrs reads header fields and other text on demand; nil where there is none (simulation).
 	Attrs Attrs

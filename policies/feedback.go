@@ -1,0 +1,30 @@
+package policies
+
+import "time"
+
+// Feedback is how one attempt ended, for policies that learn from it. It is a value: passing it allocates nothing.
+type Feedback struct {
+	Outcome
+	Now      int64  // nanoseconds of the host's clock when the attempt ended
+	Num      uint32 // Endpoint.Num: it holds in any table
+	Tag      uint64 // Request.Tag of the pick that chose the endpoint
+	Shadow   uint64 // Request.ShadowTag of that pick
+	Instance uint32 // Request.Instance of that pick
+	Attempt  uint8  // 0 for the first
+	Final    bool   // no further attempt of the request follows
+	Loser    bool   // a hedged attempt that was given up because the other answered first
+}
+
+// Observer is a policy that wants to know how attempts ended.
+type Observer interface {
+	// Observe takes the end of an attempt at an endpoint of v.Table. It is called concurrently, once an attempt, and must
+	// not block or allocate.
+	Observe(v *View, f Feedback)
+}
+
+// Ejector takes endpoints out of the traffic when a policy asks for it.
+type Ejector interface {
+	// Eject asks that endpoint i of the table gets no traffic for d from now on. It does not block: the next view but a
+	// few has it. It answers false if as many endpoints are out as may be.
+	Eject(i int, d time.Duration) bool
+}
