@@ -48,7 +48,8 @@ type Snapshot struct {
 	View      *policies.View
 	Picker    policies.Picker
 	Failover  policies.Failover
-	Endpoints []*Endpoint // Endpoints[i] belongs to Table.Endpoints[i]
+	Observer  policies.Observer // nil if the policy does not learn from outcomes
+	Endpoints []*Endpoint       // Endpoints[i] belongs to Table.Endpoints[i]
 }
 
 // reconcileEvery is how often leases, ejections and rates are looked at. It bounds how late an expired lease is seen.
@@ -222,6 +223,7 @@ func (c *Cluster) rebuild(instances []discovery.Instance, why string) error {
 	if f, ok := c.settings.Policy.(policies.Failover); ok {
 		s.Failover = f
 	}
+	s.Observer, _ = c.settings.Policy.(policies.Observer)
 	for i, pe := range t.Endpoints {
 		s.Endpoints[i] = next[pe.ID]
 	}

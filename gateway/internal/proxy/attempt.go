@@ -4,18 +4,66 @@ import (
 	"time"
 
 	"github.com/valyala/fasthttp"
+	"github.com/weir-lb/weir/gateway/internal/cluster"
 	"github.com/weir-lb/weir/gateway/internal/upstream"
 	"github.com/weir-lb/weir/policies"
 )
 
+// attempt is one attempt at an endpoint.
+type attempt struct {
+	endpoint *cluster.Endpoint // Begin was called, End was not
+	up       *upstream.Conn
+	began    time.Time
+	outcome  policies.Outcome
+	feedback policies.Feedback // the rest of what the policy is told
+	owed     bool              // the policy was not told yet
+}
+
+// begin counts an attempt at endpoint i, which the policy has just chosen.
+func (x *exchange) begin(a *attempt, i int) {
+	r := &x.req
+	*a = attempt{
+		endpoint: x.snap.Endpoints[i],
+		began:    time.Now(),
+		outcome:  policies.Outcome{Endpoint: i, Class: policies.Reset, Load: -1},
+		feedback: policies.Feedback{
+			Num: x.snap.Table.Endpoints[i].Num, Tag: r.Tag, Shadow: r.ShadowTag, Instance: r.Instance, Attempt: r.Attempt,
+		},
+	}
+	a.endpoint.Begin()
+}
+
+// end tells the endpoint what came of an attempt, if it has not been told.
+func (x *exchange) end(a *attempt) {
+	ep := a.endpoint
+	if ep == nil {
+		return
+	}
+	a.endpoint = nil
+	now := time.Now()
+	a.outcome.Total = now.Sub(a.began)
+	a.feedback.Now = now.UnixNano()
+	a.owed = x.snap.Observer != nil
+	x.route.cluster.attempts[a.outcome.Class].Add(1)
+	ep.End(a.outcome)
+}
+
+// report tells the policy what came of an attempt that has ended, if it wants to know and has not been told. That waits
+// until it is known whether another attempt follows.
+func (x *exchange) report(a *attempt, final bool) {
+	if !a.owed {
+		return
+	}
+	a.owed = false
+	a.feedback.Outcome, a.feedback.Final = a.outcome, final
+	x.snap.Observer.Observe(x.snap.View, a.feedback)
+}
+
 // try makes one attempt at endpoint i, within d. If there is a response, its head is in the context's, its body on
 // x.up, and the attempt is not over; otherwise it is.
 func (x *exchange) try(i int, d time.Duration) {
-	x.endpoint = x.snap.Endpoints[i]
-	x.began = time.Now()
-	x.outcome = policies.Outcome{Endpoint: i, Class: policies.Reset, Load: -1}
+	x.begin(&x.attempt, i)
 	o := &x.outcome
-	x.endpoint.Begin()
 	pool := x.endpoint.Transport.(*upstream.Pool)
 	err := x.send(pool, d, false)
 	if err != nil && x.wasStale(err) {
@@ -41,7 +89,7 @@ func (x *exchange) try(i int, d time.Duration) {
 		x.up.Abort()
 		x.up = nil
 	}
-	x.endAttempt()
+	x.end(&x.attempt)
 }
 
 // send writes the request and reads the head of the response. After an error no other goroutine uses x.up or x.body.

@@ -8,7 +8,6 @@ import (
 	"github.com/cespare/xxhash/v2"
 	"github.com/valyala/fasthttp"
 	"github.com/weir-lb/weir/gateway/internal/cluster"
-	"github.com/weir-lb/weir/gateway/internal/upstream"
 	"github.com/weir-lb/weir/policies"
 )
 
@@ -43,12 +42,8 @@ type perRequest struct {
 	snap     *cluster.Snapshot
 	req      policies.Request
 
-	// The attempt in hand.
-	endpoint *cluster.Endpoint // Begin was called, End was not
-	up       *upstream.Conn
-	upload   *upload // a body that is on its way in another goroutine
-	began    time.Time
-	outcome  policies.Outcome
+	attempt         // the one in hand
+	upload  *upload // a body that is on its way in another goroutine
 
 	stream stream
 	status int
@@ -165,21 +160,12 @@ func (x *exchange) dropAttempt() {
 		x.up.Abort()
 		x.up = nil
 	}
-	x.endAttempt()
-}
-
-// endAttempt tells the endpoint what came of the attempt, if it has not been told.
-func (x *exchange) endAttempt() {
-	if ep := x.endpoint; ep != nil {
-		x.endpoint = nil
-		x.outcome.Total = time.Since(x.began)
-		x.route.cluster.attempts[x.outcome.Class].Add(1)
-		ep.End(x.outcome)
-	}
+	x.end(&x.attempt)
 }
 
 // finish counts the request and gives the exchange back. The response may still be in fasthttp's hands.
 func (x *exchange) finish() {
+	x.report(&x.attempt, true)
 	if x.route != nil {
 		cs := x.route.cluster
 		x.route.stats.count(x.status)

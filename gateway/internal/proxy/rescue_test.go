@@ -1,7 +1,6 @@
 package proxy
 
 import (
-	"fmt"
 	"io"
 	"testing"
 	"time"
@@ -13,17 +12,7 @@ import (
 // TestRescue lets an endpoint hang with requests on it, none of which has a timeout that would end it in the test's
 // time, and then be found down.
 func TestRescue(t *testing.T) {
-	goDown := func(g *gateway) {
-		s := discovery.State{Origin: discovery.OriginLive, At: time.Now()}
-		for i, e := range g.cluster.Load().Endpoints {
-			in := discovery.Instance{ID: fmt.Sprint(i), Address: e.Address, Weight: 1}
-			if i == 0 {
-				in.Status = discovery.Critical
-			}
-			s.Instances = append(s.Instances, in)
-		}
-		g.cluster.Apply(s)
-	}
+	goDown := func(g *gateway) { g.apply(discovery.Critical, discovery.Passing) }
 	t.Run("a GET goes elsewhere as soon as its endpoint is down", func(t *testing.T) {
 		hung, other := gatewaytest.NewEndpoint(t, gatewaytest.Hang()), gatewaytest.NewEndpoint(t, gatewaytest.Respond(200, "other"))
 		g := start(t, options{route: Route{Timeout: time.Minute, PerTryTimeout: time.Minute}}, hung, other)

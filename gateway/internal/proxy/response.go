@@ -59,7 +59,7 @@ func (x *exchange) complete() {
 	x.stopUpload()
 	x.up.Release()
 	x.up = nil
-	x.endAttempt()
+	x.end(&x.attempt)
 	x.finish()
 }
 

@@ -72,6 +72,7 @@ func (x *exchange) run() {
 			return
 		}
 		x.leave()
+		x.report(&x.attempt, false)
 		if after > 0 {
 			time.Sleep(after)
 		}
@@ -202,7 +203,7 @@ func (x *exchange) leave() {
 		x.up.Release()
 		x.up = nil
 	}
-	x.endAttempt()
+	x.end(&x.attempt)
 }
 
 // fail answers a request whose last attempt brought no response.

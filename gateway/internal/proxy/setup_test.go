@@ -149,6 +149,15 @@ func (g *gateway) dial() *gatewaytest.Client {
 	return gatewaytest.Dial(g.tb, g.address)
 }
 
+// apply tells the cluster what discovery says of its endpoints now.
+func (g *gateway) apply(statuses ...discovery.Status) {
+	s := discovery.State{Origin: discovery.OriginLive, At: time.Now()}
+	for i, e := range g.cluster.Load().Endpoints {
+		s.Instances = append(s.Instances, discovery.Instance{ID: e.ID, Address: e.Address, Weight: 1, Status: statuses[i]})
+	}
+	g.cluster.Apply(s)
+}
+
 // settled checks that nothing is counted as in flight any more.
 func (g *gateway) settled() {
 	g.tb.Helper()
