@@ -27,6 +27,7 @@ var mayImport = map[string][]string{
 	"gateway":                      {"gateway/internal/...", "discovery", "discovery/consul", "wasmhost", "policies"},
 	"gateway/internal/proxy":       {"gateway/internal/cluster", "gateway/internal/upstream", "policies"},
 	"gateway/internal/upstream":    {"policies"},
+	"gateway/internal/config":      {"internal/form"},
 	"gateway/internal/cluster":     {"policies", "discovery"},
 	"policies/policytest":          {"policies"},
 	"examples/plugins/plugintest":  {"examples/plugins", "policies", "wasmhost"},
@@ -41,7 +42,7 @@ var homes = map[string][]string{
 	"github.com/dgraph-io/ristretto":      {"gateway/internal/cluster"},
 	"github.com/hashicorp/consul/api":     {"discovery/consul"},
 	"github.com/tetratelabs/wazero":       {"wasmhost"},
-	"github.com/goccy/go-yaml":            {"gateway/internal/config"},
+	"github.com/goccy/go-yaml":            {"internal/form"},
 	"github.com/alecthomas/kong":          {"internal/cli"},
 	"github.com/prometheus/client_golang": {"gateway"},
 }

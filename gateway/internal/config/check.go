@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/weir-lb/weir/internal/form"
 )
 
 // checker holds the rules that more than one value takes part in, and fills in what follows from other values.
@@ -99,8 +101,8 @@ func (c *checker) listeners() {
 	}
 	names := map[string]string{}
 	for i := range c.Listeners {
-		l, path := &c.Listeners[i], item("listeners", i)
-		if c.paths[path] || !c.require(l.Address, path+".address", texts["listen"].want) {
+		l, path := &c.Listeners[i], form.Item("listeners", i)
+		if c.paths[path] || !c.require(l.Address, path+".address", texts["listen"].Want) {
 			continue
 		}
 		if l.Name == "" {
@@ -108,11 +110,11 @@ func (c *checker) listeners() {
 		}
 		c.unique(names, l.Name, path, ".name")
 		if sameSocket(l.Address, c.Admin.Address) {
-			c.fail(path+".address", quote(l.Address), "another one than admin.address has")
+			c.fail(path+".address", form.Quote(l.Address), "another one than admin.address has")
 		}
 		for k := range i {
 			if sameSocket(l.Address, c.Listeners[k].Address) {
-				c.fail(path+".address", quote(l.Address), fmt.Sprintf("another one than listeners[%d] has", k))
+				c.fail(path+".address", form.Quote(l.Address), fmt.Sprintf("another one than listeners[%d] has", k))
 			}
 		}
 	}
@@ -121,7 +123,7 @@ func (c *checker) listeners() {
 // unique demands that no earlier element has the same key.
 func (c *checker) unique(seen map[string]string, key, path, suffix string) {
 	if first, ok := seen[key]; ok {
-		c.fail(path+suffix, quote(key), "another one than "+first+" has")
+		c.fail(path+suffix, form.Quote(key), "another one than "+first+" has")
 		return
 	}
 	seen[key] = path
@@ -145,7 +147,7 @@ func (c *checker) policy(p *Policy, path string) {
 	if slices.Contains(c.builtIns, p.Name) {
 		c.fail(path, "the name of a built-in policy", "a name of its own")
 	}
-	c.require(p.Wasm, path+".wasm", texts["file"].want)
+	c.require(p.Wasm, path+".wasm", texts["file"].Want)
 	if p.Memory%(64<<10) != 0 {
 		c.fail(path+".memory", fmt.Sprintf("%d bytes", p.Memory), "whole pages of 64KiB")
 	}
@@ -161,8 +163,8 @@ func (c *checker) cluster(k *Cluster, path string) {
 	}
 	names := map[string]string{}
 	for i := range k.Endpoints {
-		e, at := &k.Endpoints[i], item(path+".endpoints", i)
-		if c.paths[at] || !c.require(e.Address, at+".address", texts["address"].want) {
+		e, at := &k.Endpoints[i], form.Item(path+".endpoints", i)
+		if c.paths[at] || !c.require(e.Address, at+".address", texts["address"].Want) {
 			continue
 		}
 		from := ".name"
@@ -173,7 +175,7 @@ func (c *checker) cluster(k *Cluster, path string) {
 	}
 	if c.Policies[k.Policy] == nil && !slices.Contains(c.builtIns, k.Policy) {
 		known := slices.Concat(slices.Sorted(maps.Keys(c.Policies)), c.builtIns)
-		c.fail(path+".policy", quote(k.Policy), "a name under policies, or a built-in: "+strings.Join(c.builtIns, ", ")+nearest(k.Policy, known))
+		c.fail(path+".policy", form.Quote(k.Policy), "a name under policies, or a built-in: "+strings.Join(c.builtIns, ", ")+form.Nearest(k.Policy, known))
 	}
 	if a := k.Affinity; a != nil {
 		c.one(path+".affinity", "header, cookie, client_ip, path, query", a.Header != "", a.Cookie != "", a.ClientIP, a.Path, a.Query != "")
@@ -192,7 +194,7 @@ func (c *checker) routes() {
 	}
 	names, seen := map[string]string{}, map[string]string{}
 	for i := range c.Routes {
-		r, path := &c.Routes[i], item("routes", i)
+		r, path := &c.Routes[i], form.Item("routes", i)
 		if c.paths[path] {
 			continue
 		}
@@ -216,7 +218,7 @@ func (c *checker) routes() {
 			for n := 2; names[r.Name] != ""; n++ {
 				r.Name = fmt.Sprintf("%s%s#%d", r.Host, r.Path, n)
 			}
-			names[r.Name] = item("routes", i)
+			names[r.Name] = form.Item("routes", i)
 		}
 	}
 }
@@ -224,19 +226,19 @@ func (c *checker) routes() {
 func (c *checker) route(r *Route, path string) {
 	if c.require(r.Cluster, path+".cluster", "the name of a cluster") {
 		if k := c.Clusters[r.Cluster]; k == nil {
-			c.fail(path+".cluster", quote(r.Cluster), "the name of a cluster"+nearest(r.Cluster, slices.Sorted(maps.Keys(c.Clusters))))
+			c.fail(path+".cluster", form.Quote(r.Cluster), "the name of a cluster"+form.Nearest(r.Cluster, slices.Sorted(maps.Keys(c.Clusters))))
 		} else if _, own := c.places[path+".timeout"]; !own {
 			r.Timeout = k.Timeout
 		}
 	}
 	if rest, ok := strings.CutPrefix(r.Path, r.StripPrefix); !ok || !endsSegment(r.StripPrefix, rest) {
-		c.fail(path+".strip_prefix", quote(r.StripPrefix), fmt.Sprintf("whole segments that the path %q begins with", r.Path))
+		c.fail(path+".strip_prefix", form.Quote(r.StripPrefix), fmt.Sprintf("whole segments that the path %q begins with", r.Path))
 	}
 	lower := map[string]string{}
 	for _, h := range slices.Sorted(maps.Keys(r.Headers)) {
 		at := Child(path+".headers", h)
 		if first, ok := lower[strings.ToLower(h)]; ok {
-			c.fail(at, quote(h), "each field once, in whatever case: it is "+quote(first)+" too")
+			c.fail(at, form.Quote(h), "each field once, in whatever case: it is "+form.Quote(first)+" too")
 		}
 		lower[strings.ToLower(h)] = h
 	}

@@ -12,6 +12,8 @@ import (
 	"log/slog"
 	"net/netip"
 	"time"
+
+	"github.com/weir-lb/weir/internal/form"
 )
 
 // Config is the whole of a configuration. It is not to be written after [Load].
@@ -25,7 +27,7 @@ type Config struct {
 	Log       Log                 `yaml:"log"`
 	Zone      string              `yaml:"zone"` // the gateway's own; "" if it has none
 
-	places places
+	places form.Places
 }
 
 // Admin is where health, metrics and the API are served.

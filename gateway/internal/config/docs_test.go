@@ -1,84 +1,15 @@
 package config
 
 import (
-	"fmt"
 	"os"
 	"reflect"
-	"slices"
 	"strings"
 	"testing"
+
+	"github.com/weir-lb/weir/internal/form"
 )
 
 const docs = "../../../docs/CONFIG.md"
-
-// key is a row of the reference as the tags have it.
-type key struct{ path, byDefault, accepts string }
-
-// keys walks a type of the tree.
-func keys(t reflect.Type, path string) (all []key) {
-	for f := range t.Fields() {
-		name := f.Tag.Get("yaml")
-		if name == "" || name == "-" {
-			continue
-		}
-		at, ft := elements(strings.TrimPrefix(path+"."+name, "."), f.Type)
-		if ft.Kind() == reflect.Struct && !isScalar(ft) {
-			all = append(all, keys(ft, at)...)
-			continue
-		}
-		all = append(all, key{at, defaultCell(f), acceptsCell(ft, f.Tag)})
-	}
-	return all
-}
-
-// elements goes from lists and mappings to what is in them.
-func elements(path string, t reflect.Type) (string, reflect.Type) {
-	switch {
-	case t == rawJSON:
-	case t.Kind() == reflect.Slice:
-		return elements(path+"[]", t.Elem())
-	case t.Kind() == reflect.Map:
-		return elements(path+".NAME", t.Elem())
-	case t.Kind() == reflect.Pointer:
-		return elements(path, t.Elem())
-	}
-	return path, t
-}
-
-func defaultCell(f reflect.StructField) string {
-	text, ok := f.Tag.Lookup("default")
-	switch {
-	case !ok && f.Type.Kind() == reflect.Bool:
-		return "`false`"
-	case !ok:
-		return "-"
-	case f.Type.Kind() == reflect.Slice:
-		return "`[" + strings.ReplaceAll(text, " ", ", ") + "]`"
-	}
-	return "`" + text + "`"
-}
-
-func acceptsCell(t reflect.Type, tag reflect.StructTag) string {
-	switch {
-	case tag.Get("oneof") != "":
-		return "`" + strings.ReplaceAll(tag.Get("oneof"), " ", "`, `") + "`"
-	case tag.Get("max") != "":
-		cell := fmt.Sprintf("%s..%s", tag.Get("min"), tag.Get("max"))
-		if zero := tag.Get("zero"); zero != "" {
-			cell += fmt.Sprintf("; `%s`: %s", zeroOf(t), zero)
-		}
-		return cell
-	case t == rawJSON:
-		return "anything"
-	case t == prefixType:
-		return "network"
-	case t.Kind() == reflect.Bool:
-		return "`true`, `false`"
-	case tag.Get("as") != "":
-		return tag.Get("as")
-	}
-	return "text"
-}
 
 // rows returns the cells of the tables of a section of the page, or of all if it is "".
 func rows(t *testing.T, section string) (all [][]string) {
@@ -115,16 +46,16 @@ func TestDocumentationHasEveryKeyWithItsDefaultAndRange(t *testing.T) {
 		documented[strings.Trim(r[0], "`")] = r
 	}
 	delete(documented, "key")
-	for _, k := range keys(reflect.TypeFor[Config](), "") {
-		row := documented[k.path]
+	for _, k := range form.Keys(reflect.TypeFor[Config]()) {
+		row := documented[k.Path]
 		if row == nil {
-			t.Errorf("%s is not documented: want | `%s` | %s | %s | ... |", k.path, k.path, k.byDefault, k.accepts)
+			t.Errorf("%s is not documented: want | `%s` | %s | %s | ... |", k.Path, k.Path, k.Default, k.Accepts)
 			continue
 		}
-		if row[1] != k.byDefault || row[2] != k.accepts {
-			t.Errorf("%s: documented %s | %s, want %s | %s", k.path, row[1], row[2], k.byDefault, k.accepts)
+		if row[1] != k.Default || row[2] != k.Accepts {
+			t.Errorf("%s: documented %s | %s, want %s | %s", k.Path, row[1], row[2], k.Default, k.Accepts)
 		}
-		delete(documented, k.path)
+		delete(documented, k.Path)
 	}
 	for k := range documented {
 		t.Errorf("%s is documented, but there is no such key", k)
@@ -136,9 +67,9 @@ func TestDocumentationHasEveryFormOfText(t *testing.T) {
 	for _, r := range rows(t, "Values") {
 		documented[r[0]] = r[1]
 	}
-	for name, form := range texts {
-		if !strings.HasPrefix(documented[name], strings.ReplaceAll(form.want, "|", "\\|")) {
-			t.Errorf("form %q: documented %q, want it to begin with %q", name, documented[name], form.want)
+	for name, text := range texts {
+		if !strings.HasPrefix(documented[name], strings.ReplaceAll(text.Want, "|", "\\|")) {
+			t.Errorf("form %q: documented %q, want it to begin with %q", name, documented[name], text.Want)
 		}
 	}
 }
@@ -222,12 +153,9 @@ func TestExampleNamesEveryTopLevelKey(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var have []string
-	for _, f := range (&reader{}).read(file).fields {
-		have = append(have, f.name)
-	}
+	have := form.Read("weir.yaml", file, new(Config), form.Options{Texts: textsOf("../../../examples", options.BuiltIns)}).Places
 	for f := range reflect.TypeFor[Config]().Fields() {
-		if k := f.Tag.Get("yaml"); k != "" && k != "consul" && !slices.Contains(have, k) {
+		if k := f.Tag.Get("yaml"); k != "" && k != "consul" && have[k] == (form.Place{}) {
 			t.Errorf("examples/weir.yaml has no %q", k)
 		}
 	}

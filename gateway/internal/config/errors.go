@@ -1,86 +1,32 @@
 package config
 
 import (
-	"cmp"
-	"fmt"
 	"net"
 	"os"
-	"slices"
-	"strings"
+
+	"github.com/weir-lb/weir/internal/form"
 )
 
 // Error is one mistake in a configuration.
-type Error struct {
-	File         string // or the name of an environment variable
-	Line, Column int    // from 1; 0 if the mistake has no place in the file
-	Path         string // such as clusters.web.timeout; "" is the whole file
-	Got, Want    string
-}
-
-func (e *Error) Error() string {
-	var b strings.Builder
-	b.WriteString(e.File)
-	if e.Line > 0 {
-		fmt.Fprintf(&b, ":%d:%d", e.Line, e.Column)
-	}
-	if e.Path != "" {
-		b.WriteString(": " + e.Path)
-	}
-	fmt.Fprintf(&b, ": got %s, want %s", e.Got, e.Want)
-	return b.String()
-}
+type Error = form.Error
 
 // Errors are all mistakes of a configuration, by their place. It prints one a line.
-type Errors []*Error
+type Errors = form.Errors
 
-func (e Errors) Error() string {
-	lines := make([]string, len(e))
-	for i, one := range e {
-		lines[i] = one.Error()
-	}
-	return strings.Join(lines, "\n")
-}
-
-// Sort orders the mistakes by their place in the file.
-func (e Errors) Sort() {
-	slices.SortStableFunc(e, func(a, b *Error) int {
-		return cmp.Or(cmp.Compare(a.Line, b.Line), cmp.Compare(a.Column, b.Column))
-	})
-}
-
-// place is where something stands. Line is 0 in the environment.
-type place struct {
-	file         string
-	line, column int
-}
-
-// places holds where each value stands, by path: of a list or mapping the place of its key.
-type places map[string]place
-
-// of returns the place of path, or of the nearest that holds it.
-func (p places) of(path string) place {
-	for {
-		if at, ok := p[path]; ok || path == "" {
-			return at
-		}
-		path = path[:max(0, strings.LastIndexAny(path, ".["))]
-	}
-}
+// Child returns the path of what is called name in the mapping at path.
+func Child(path, name string) string { return form.Child(path, name) }
 
 // Error returns a mistake found outside of this package, such as a port in use, at the place of path. Paths look like
 // listeners[0].address and clusters.web.policy; a name that holds other characters than letters, digits, "-" and "_"
 // is written clusters["a.b"].
-func (c *Config) Error(path, got, want string) *Error {
-	at := c.places.of(path)
-	return &Error{File: at.file, Line: at.line, Column: at.column, Path: path, Got: got, Want: want}
-}
+func (c *Config) Error(path, got, want string) *Error { return c.places.Error(path, got, want) }
 
 // ListenerError returns the mistake that a listener cannot be opened. A name that is not configured is the admin API's.
 func (c *Config) ListenerError(name string, err error) *Error {
 	path, address := "admin.address", c.Admin.Address
 	for i, l := range c.Listeners {
 		if l.Name == name {
-			path, address = item("listeners", i)+".address", l.Address
+			path, address = form.Item("listeners", i)+".address", l.Address
 		}
 	}
 	if op, ok := err.(*net.OpError); ok {
@@ -89,67 +35,5 @@ func (c *Config) ListenerError(name string, err error) *Error {
 	if call, ok := err.(*os.SyscallError); ok {
 		err = call.Err
 	}
-	return c.Error(path, quote(address)+" ("+err.Error()+")", "an address that can be listened on")
-}
-
-// Child returns the path of what is called name in the mapping at path.
-func Child(path, name string) string {
-	plain := name != "" && strings.IndexFunc(name, func(r rune) bool {
-		return r != '-' && r != '_' && (r < '0' || r > '9') && (r < 'a' || r > 'z') && (r < 'A' || r > 'Z')
-	}) < 0
-	switch {
-	case !plain:
-		return fmt.Sprintf("%s[%q]", path, name)
-	case path == "":
-		return name
-	}
-	return path + "." + name
-}
-
-func item(path string, i int) string { return fmt.Sprintf("%s[%d]", path, i) }
-
-// nearest returns " (did you mean ...)" for the candidate closest to name, or "" if none is close.
-func nearest(name string, candidates []string) string {
-	best, least := "", len(name)/3+2
-	for _, c := range candidates {
-		if d := distance(name, c); d < least {
-			best, least = c, d
-		}
-	}
-	if best == "" {
-		return ""
-	}
-	return fmt.Sprintf(" (did you mean %q?)", best)
-}
-
-// distance is the Levenshtein distance of a and b in bytes.
-func distance(a, b string) int {
-	if len(a) > 64 {
-		return len(a)
-	}
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			cost := diagonal
-			if a[i] != b[j] {
-				cost++
-			}
-			diagonal = row[j+1]
-			row[j+1] = min(cost, row[j]+1, row[j+1]+1)
-		}
-	}
-	return row[len(b)]
-}
-
-// quote shows a value that was got, cut to a length that fits a message.
-func quote(s string) string {
-	if len(s) > 60 {
-		s = s[:60] + "..."
-	}
-	return fmt.Sprintf("%q", s)
+	return c.Error(path, form.Quote(address)+" ("+err.Error()+")", "an address that can be listened on")
 }

@@ -6,13 +6,13 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"reflect"
-	"strings"
+
+	"github.com/weir-lb/weir/internal/form"
 )
 
 // Options are what a configuration is read against.
 type Options struct {
-	// BuiltIns are the names of the built-in policies.
+	// BuiltIns are the names of the built-in policies; those that the tree has as defaults are among them.
 	BuiltIns []string
 	// Environment looks up a variable, like os.LookupEnv. Nil is an empty environment.
 	Environment func(name string) (value string, ok bool)
@@ -47,23 +47,16 @@ func Parse(path string, data []byte, o Options) (*Config, error) {
 	if err != nil {
 		return nil, fmt.Errorf("folder of %s: %w", path, err)
 	}
-	r := reader{file: path}
-	top := r.read(data)
-	if top.kind != mapping {
-		if len(r.errs) == 0 {
-			r.fail(top.at, "", top.describe(), "a mapping with listeners, clusters and routes")
-		}
-		return nil, r.errs
+	c := new(Config)
+	doc := form.Read(path, data, c, form.Options{Texts: textsOf(dir, o.BuiltIns), Want: "a mapping with listeners, clusters and routes"})
+	if !doc.Whole {
+		return nil, doc.Errs
 	}
-	c := &Config{places: places{"": top.at}}
-	d := decoder{form: forms{dir: dir, builtIns: o.BuiltIns}, places: c.places, errs: r.errs}
-	v := reflect.ValueOf(c).Elem()
-	applyDefaults(v)
-	d.value(top, "", v, "")
+	c.places = doc.Places
 	if o.Environment != nil {
-		d.override(v, o.Environment)
+		override(doc, o.Environment)
 	}
-	check := newChecker(c, o.BuiltIns, d.errs)
+	check := newChecker(c, o.BuiltIns, doc.Errs)
 	check.all()
 	if len(check.errs) > 0 {
 		check.errs.Sort()
@@ -74,26 +67,10 @@ func Parse(path string, data []byte, o Options) (*Config, error) {
 
 // override puts the environment over what the file says. A variable that is set but empty counts as absent. A relative
 // name of a file is relative to the folder of the configuration there too.
-func (d *decoder) override(v reflect.Value, environment func(string) (string, bool)) {
+func override(doc *form.Document, environment func(string) (string, bool)) {
 	for _, o := range overrides {
-		text, ok := environment(o.variable)
-		if !ok || text == "" {
-			continue
-		}
-		field, tag := v, reflect.StructTag("")
-		for key := range strings.SplitSeq(o.path, ".") {
-			field, tag = fieldOf(field, key)
-		}
-		d.places[o.path] = place{file: o.variable}
-		d.value(&node{kind: scalar, text: text, at: place{file: o.variable}}, o.path, field, tag)
-	}
-}
-
-func fieldOf(v reflect.Value, key string) (reflect.Value, reflect.StructTag) {
-	for i := range v.NumField() {
-		if tag := v.Type().Field(i).Tag; tag.Get("yaml") == key {
-			return v.Field(i), tag
+		if text, ok := environment(o.variable); ok && text != "" {
+			doc.Set(o.path, text, o.variable)
 		}
 	}
-	panic(fmt.Sprintf("config: %s has no key %q", v.Type(), key))
 }

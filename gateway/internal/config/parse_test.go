@@ -60,8 +60,8 @@ func TestParse(t *testing.T) {
 	})
 	t.Run("files_are_relative_to_the_folder_of_the_configuration", func(t *testing.T) {
 		for _, name := range []string{c.Admin.TokenFile, c.Policies["mine"].Wasm, c.Consul.Snapshot} {
-			if !filepath.IsAbs(name) || !strings.HasPrefix(name, filepath.Dir(c.places[""].file)) {
-				t.Errorf("%q, want it below %q", name, filepath.Dir(c.places[""].file))
+			if !filepath.IsAbs(name) || !strings.HasPrefix(name, filepath.Dir(c.places[""].File)) {
+				t.Errorf("%q, want it below %q", name, filepath.Dir(c.places[""].File))
 			}
 		}
 	})

@@ -1,32 +1,32 @@
 package config
 
 import (
+	"encoding/hex"
 	"net"
 	"net/netip"
 	"net/url"
 	"strconv"
 	"strings"
+
+	"github.com/weir-lb/weir/internal/form"
 )
 
 // texts holds the forms that a text can have, by the tag as, and how they are called in messages.
-var texts = map[string]struct {
-	ok   func(string) bool
-	want string
-}{
-	"address":   {func(s string) bool { return isAddress(s, false) }, "host:port, ports 1..65535"},
-	"listen":    {func(s string) bool { return isAddress(s, true) }, "host:port or :port, ports 0..65535"},
-	"authority": {isAuthority, "a host or host:port"},
-	"built-in":  {nil, "a built-in policy"},
-	"condition": {isCondition, "connect, reset, timeout or a status 400..599"},
-	"consul":    {isAgent, "http://host:port, https://host:port, unix:///path or host:port"},
-	"file":      {nil, "the name of a readable file"},
-	"host":      {isHostPattern, "a host name without port, or *. and a host name"},
-	"name":      {isName, "1..64 letters, digits, - _ and ."},
-	"path":      {nil, "the name of a file"},
-	"prefix":    {func(s string) bool { return isTarget(s) && !strings.ContainsAny(s, "?#") }, "a path that begins with /, without ? and #"},
-	"sha256":    {nil, "64 hexadecimal digits"},
-	"target":    {func(s string) bool { return isTarget(s) && !strings.Contains(s, "#") }, "a path that begins with /, with a query or without"},
-	"token":     {isToken, "a name as header fields have it: letters, digits and !#$%&'*+-.^_`|~"},
+var texts = map[string]form.Text{
+	"address":   {OK: func(s string) bool { return isAddress(s, false) }, Want: "host:port, ports 1..65535"},
+	"listen":    {OK: func(s string) bool { return isAddress(s, true) }, Want: "host:port or :port, ports 0..65535"},
+	"authority": {OK: isAuthority, Want: "a host or host:port"},
+	"built-in":  {Want: "a built-in policy"},
+	"condition": {OK: isCondition, Want: "connect, reset, timeout or a status 400..599"},
+	"consul":    {OK: isAgent, Want: "http://host:port, https://host:port, unix:///path or host:port"},
+	"file":      {Want: "the name of a readable file"},
+	"host":      {Lower: true, OK: isHostPattern, Want: "a host name without port, or *. and a host name"},
+	"name":      form.Name,
+	"path":      {Want: "the name of a file"},
+	"prefix":    {OK: func(s string) bool { return isTarget(s) && !strings.ContainsAny(s, "?#") }, Want: "a path that begins with /, without ? and #"},
+	"sha256":    {Lower: true, OK: isDigest, Want: "64 hexadecimal digits"},
+	"target":    {OK: func(s string) bool { return isTarget(s) && !strings.Contains(s, "#") }, Want: "a path that begins with /, with a query or without"},
+	"token":     {OK: isToken, Want: "a name as header fields have it: letters, digits and !#$%&'*+-.^_`|~"},
 }
 
 func allBytes(s string, ok func(c byte) bool) bool {
@@ -40,10 +40,6 @@ func allBytes(s string, ok func(c byte) bool) bool {
 
 func alphanumeric(c byte) bool {
 	return '0' <= c && c <= '9' || 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z'
-}
-
-func isName(s string) bool {
-	return len(s) <= 64 && allBytes(s, func(c byte) bool { return alphanumeric(c) || strings.IndexByte("-_.", c) >= 0 })
 }
 
 // isToken follows RFC 9110, section 5.6.2.
@@ -121,4 +117,9 @@ func isCondition(s string) bool {
 	}
 	n, err := strconv.Atoi(s)
 	return err == nil && len(s) == 3 && 400 <= n && n <= 599
+}
+
+func isDigest(s string) bool {
+	b, err := hex.DecodeString(s)
+	return err == nil && len(b) == 32
 }

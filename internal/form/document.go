@@ -1,4 +1,4 @@
-package config
+package form
 
 import (
 	"errors"
@@ -31,7 +31,7 @@ const (
 // node is a YAML value with its place, its aliases and merge keys resolved.
 type node struct {
 	kind   kind
-	at     place
+	at     Place
 	text   string // of a scalar, as written but for quotes
 	value  any    // of a scalar, as YAML types it
 	items  []*node
@@ -41,7 +41,7 @@ type node struct {
 
 type field struct {
 	name  string
-	at    place
+	at    Place
 	value *node
 }
 
@@ -49,7 +49,7 @@ type field struct {
 func (n *node) describe() string {
 	switch n.kind {
 	case scalar:
-		return quote(n.text)
+		return Quote(n.text)
 	case list:
 		return "a list"
 	case mapping:
@@ -67,7 +67,7 @@ type reader struct {
 
 // read parses a file of one document. Its result is never nil.
 func (r *reader) read(data []byte) *node {
-	top := &node{at: place{r.file, 1, 1}}
+	top := &node{at: Place{r.file, 1, 1}}
 	if len(data) > maxBytes {
 		r.fail(top.at, "", fmt.Sprintf("%d bytes", len(data)), fmt.Sprintf("at most %d", maxBytes))
 		return top
@@ -101,20 +101,20 @@ func (r *reader) read(data []byte) *node {
 	return top
 }
 
-func (r *reader) fail(at place, path, got, want string) {
-	r.errs = append(r.errs, &Error{File: r.file, Line: at.line, Column: at.column, Path: path, Got: got, Want: want})
+func (r *reader) fail(at Place, path, got, want string) {
+	r.errs = append(r.errs, &Error{File: r.file, Line: at.Line, Column: at.Column, Path: path, Got: got, Want: want})
 }
 
-func (r *reader) place(t *token.Token) place {
+func (r *reader) place(t *token.Token) Place {
 	if t == nil || t.Position == nil {
-		return place{r.file, 1, 1}
+		return Place{r.file, 1, 1}
 	}
-	return place{r.file, t.Position.Line, t.Position.Column}
+	return Place{r.file, t.Position.Line, t.Position.Column}
 }
 
 func (r *reader) node(in ast.Node, path string) *node {
 	if in == nil {
-		return &node{at: place{r.file, 1, 1}, size: 1}
+		return &node{at: Place{r.file, 1, 1}, size: 1}
 	}
 	n := &node{at: r.place(in.GetToken()), size: 1}
 	switch in := in.(type) {
@@ -136,7 +136,7 @@ func (r *reader) node(in ast.Node, path string) *node {
 	case *ast.SequenceNode:
 		n.kind = list
 		for i, v := range in.Values {
-			n.add(r.node(v, item(path, i)))
+			n.add(r.node(v, Item(path, i)))
 		}
 	case *ast.MappingNode:
 		n.kind = mapping
@@ -157,7 +157,7 @@ func (r *reader) node(in ast.Node, path string) *node {
 			return known
 		}
 		n.kind = broken
-		r.fail(n.at, path, quote("*"+name), "the name of an anchor further up")
+		r.fail(n.at, path, Quote("*"+name), "the name of an anchor further up")
 	default:
 		n.kind = broken
 		r.fail(n.at, path, fmt.Sprintf("a YAML %s", strings.ToLower(in.Type().String())), "a value without it")
@@ -177,7 +177,7 @@ func (n *node) add(child *node) {
 // fields reads a mapping. Its own keys win over those it merges, and of two merged mappings the first.
 func (r *reader) fields(n *node, pairs []*ast.MappingValueNode, path string) {
 	var merged []field
-	seen := make(map[string]place, len(pairs))
+	seen := make(map[string]Place, len(pairs))
 	for _, p := range pairs {
 		at := r.place(p.Key.GetToken())
 		if p.Key.IsMergeKey() {
@@ -192,7 +192,7 @@ func (r *reader) fields(n *node, pairs []*ast.MappingValueNode, path string) {
 		key := name.GetToken().Value
 		value := r.node(p.Value, Child(path, key))
 		if first, ok := seen[key]; ok {
-			r.fail(at, Child(path, key), fmt.Sprintf("the key again (first on line %d)", first.line), "it once")
+			r.fail(at, Child(path, key), fmt.Sprintf("the key again (first on line %d)", first.Line), "it once")
 			continue
 		}
 		seen[key] = at

@@ -1,15 +1,11 @@
-package config
+package form
 
 import (
-	"encoding/hex"
-	"errors"
+	"encoding/json"
 	"fmt"
-	"io/fs"
 	"log/slog"
 	"math"
 	"net/netip"
-	"os"
-	"path/filepath"
 	"reflect"
 	"slices"
 	"strconv"
@@ -17,19 +13,15 @@ import (
 	"time"
 )
 
-// forms reads single values. A value has a Go type, a unit or form (the tag as) and a range (min, max, zero).
-type forms struct {
-	dir      string   // that relative paths start from
-	builtIns []string // names of policies
-}
-
 var (
 	durationType = reflect.TypeFor[time.Duration]()
 	levelType    = reflect.TypeFor[slog.Level]()
 	prefixType   = reflect.TypeFor[netip.Prefix]()
+	rawJSON      = reflect.TypeFor[json.RawMessage]()
 )
 
-func isScalar(t reflect.Type) bool {
+// IsScalar reports whether values of type t stand in one word of YAML.
+func IsScalar(t reflect.Type) bool {
 	switch t.Kind() {
 	case reflect.String, reflect.Bool, reflect.Int, reflect.Int64, reflect.Float64:
 		return true
@@ -38,19 +30,19 @@ func isScalar(t reflect.Type) bool {
 }
 
 // parse sets v to what text says, or returns what was wanted.
-func (f forms) parse(text string, v reflect.Value, tag reflect.StructTag) (want string) {
+func (d *decoder) parse(text string, v reflect.Value, tag reflect.StructTag) (want string) {
 	switch {
 	case v.Type() == prefixType:
 		p, err := netip.ParsePrefix(text)
 		if err != nil || p != p.Masked() {
-			return f.want(v.Type(), tag)
+			return d.want(v.Type(), tag)
 		}
 		v.Set(reflect.ValueOf(p))
 	case v.Kind() == reflect.String:
-		return f.text(text, v, tag)
+		return d.text(text, v, tag)
 	case v.Type() == levelType:
 		if !slices.Contains(strings.Fields(tag.Get("oneof")), text) {
-			return f.want(v.Type(), tag)
+			return d.want(v.Type(), tag)
 		}
 		var level slog.Level
 		if err := level.UnmarshalText([]byte(text)); err != nil {
@@ -59,13 +51,13 @@ func (f forms) parse(text string, v reflect.Value, tag reflect.StructTag) (want 
 		v.Set(reflect.ValueOf(level))
 	case v.Kind() == reflect.Bool:
 		if text != "true" && text != "false" {
-			return f.want(v.Type(), tag)
+			return d.want(v.Type(), tag)
 		}
 		v.SetBool(text == "true")
 	default:
 		x, ok := number(text, v.Type(), tag)
 		if !ok || !inRange(x, v.Type(), tag) {
-			return f.want(v.Type(), tag)
+			return d.want(v.Type(), tag)
 		}
 		if v.Kind() == reflect.Float64 {
 			v.SetFloat(x)
@@ -77,7 +69,7 @@ func (f forms) parse(text string, v reflect.Value, tag reflect.StructTag) (want 
 }
 
 // want says what a value of that type and tag looks like.
-func (f forms) want(t reflect.Type, tag reflect.StructTag) string {
+func (d *decoder) want(t reflect.Type, tag reflect.StructTag) string {
 	kind := "text"
 	switch {
 	case t == durationType:
@@ -94,10 +86,8 @@ func (f forms) want(t reflect.Type, tag reflect.StructTag) string {
 		kind = "a percentage such as 20%"
 	case t.Kind() == reflect.Int || t.Kind() == reflect.Int64:
 		kind = "a whole number"
-	case tag.Get("as") == "built-in":
-		return texts["built-in"].want + ": " + strings.Join(f.builtIns, ", ")
 	case tag.Get("as") != "":
-		kind = texts[tag.Get("as")].want
+		kind = d.form(tag.Get("as")).Want
 	}
 	if min, max := tag.Get("min"), tag.Get("max"); max != "" {
 		kind += ", " + min + ".." + max
@@ -152,45 +142,29 @@ func inRange(x float64, t reflect.Type, tag reflect.StructTag) bool {
 	least, ok1 := number(tag.Get("min"), t, tag)
 	most, ok2 := number(tag.Get("max"), t, tag)
 	if !ok1 || !ok2 {
-		panic(fmt.Sprintf("config: the range of %q is not of the type %s", tag, t))
+		panic(fmt.Sprintf("form: the range of %q is not of the type %s", tag, t))
 	}
 	return least <= x && x <= most
 }
 
-func (f forms) text(text string, v reflect.Value, tag reflect.StructTag) (want string) {
+func (d *decoder) text(text string, v reflect.Value, tag reflect.StructTag) (want string) {
 	as := tag.Get("as")
 	switch {
 	case tag.Get("oneof") != "":
 		if !slices.Contains(strings.Fields(tag.Get("oneof")), text) {
-			return f.want(v.Type(), tag)
+			return d.want(v.Type(), tag)
 		}
-	case as == "built-in":
-		if !slices.Contains(f.builtIns, text) {
-			return f.want(v.Type(), tag) + nearest(text, f.builtIns)
-		}
-	case as == "file" || as == "path":
-		if text == "" {
-			return texts[as].want
-		}
-		if !filepath.IsAbs(text) {
-			text = filepath.Join(f.dir, text)
-		}
-		if as == "file" {
-			if err := readable(text); err != nil {
-				return "a readable file: " + err.Error()
-			}
-		}
-	case as == "sha256":
-		text = strings.ToLower(text)
-		if b, err := hex.DecodeString(text); err != nil || len(b) != 32 {
-			return f.want(v.Type(), tag)
-		}
-	case as == "host":
-		text = strings.ToLower(text)
-		fallthrough
 	case as != "":
-		if !texts[as].ok(text) {
-			return f.want(v.Type(), tag)
+		form := d.form(as)
+		if form.Lower {
+			text = strings.ToLower(text)
+		}
+		if form.Read != nil {
+			if text, want = form.Read(text); want != "" {
+				return want
+			}
+		} else if form.OK != nil && !form.OK(text) {
+			return d.want(v.Type(), tag)
 		}
 	case text == "" || strings.ContainsFunc(text, func(r rune) bool { return r < ' ' || r == 0x7f }):
 		return "text, not empty, without control characters"
@@ -199,21 +173,11 @@ func (f forms) text(text string, v reflect.Value, tag reflect.StructTag) (want s
 	return ""
 }
 
-// readable opens a file and closes it again. A device or a pipe is not asked, since that could wait.
-func readable(name string) error {
-	info, err := os.Stat(name)
-	if err == nil && !info.Mode().IsRegular() {
-		return fmt.Errorf("%s is %s", name, info.Mode().Type())
+// form returns the form of that name.
+func (d *decoder) form(name string) Text {
+	f, ok := d.texts[name]
+	if !ok {
+		panic(fmt.Sprintf("form: no text is called %q", name))
 	}
-	if err == nil {
-		var f *os.File
-		if f, err = os.Open(name); err == nil {
-			return f.Close()
-		}
-	}
-	var p *fs.PathError
-	if errors.As(err, &p) {
-		return fmt.Errorf("%s: %w", p.Path, p.Err)
-	}
-	return err
+	return f
 }

@@ -1,4 +1,4 @@
-package config
+package form
 
 import (
 	"encoding/json"
@@ -11,16 +11,14 @@ import (
 
 // decoder fills the tree from nodes. It notes mistakes in errs and goes on; what is wrong keeps its default.
 type decoder struct {
-	form   forms
-	places places
+	texts  map[string]Text
+	places Places
 	errs   Errors
 }
 
-func (d *decoder) fail(at place, path, got, want string) {
-	d.errs = append(d.errs, &Error{File: at.file, Line: at.line, Column: at.column, Path: path, Got: got, Want: want})
+func (d *decoder) fail(at Place, path, got, want string) {
+	d.errs = append(d.errs, &Error{File: at.File, Line: at.Line, Column: at.Column, Path: path, Got: got, Want: want})
 }
-
-var rawJSON = reflect.TypeFor[json.RawMessage]()
 
 // value decodes n, which stands at path, into v. The tag is that of the field which v is in.
 func (d *decoder) value(n *node, path string, v reflect.Value, tag reflect.StructTag) {
@@ -28,7 +26,7 @@ func (d *decoder) value(n *node, path string, v reflect.Value, tag reflect.Struc
 	case n.kind == broken:
 	case v.Type() == rawJSON:
 		d.json(n, path, v)
-	case isScalar(v.Type()):
+	case IsScalar(v.Type()):
 		d.scalar(n, path, v, tag)
 	case v.Kind() == reflect.Pointer:
 		if n.kind != mapping {
@@ -36,7 +34,7 @@ func (d *decoder) value(n *node, path string, v reflect.Value, tag reflect.Struc
 			return
 		}
 		v.Set(reflect.New(v.Type().Elem()))
-		applyDefaults(v.Elem())
+		d.applyDefaults(v.Elem())
 		d.value(n, path, v.Elem(), tag)
 	case v.Kind() == reflect.Struct:
 		d.object(n, path, v)
@@ -45,17 +43,17 @@ func (d *decoder) value(n *node, path string, v reflect.Value, tag reflect.Struc
 	case v.Kind() == reflect.Slice:
 		d.list(n, path, v, tag)
 	default:
-		panic(fmt.Sprintf("config: %s has the type %s", path, v.Type()))
+		panic(fmt.Sprintf("form: %s has the type %s", path, v.Type()))
 	}
 }
 
 func (d *decoder) scalar(n *node, path string, v reflect.Value, tag reflect.StructTag) {
 	if n.kind != scalar {
-		d.fail(n.at, path, n.describe(), d.form.want(v.Type(), tag))
+		d.fail(n.at, path, n.describe(), d.want(v.Type(), tag))
 		return
 	}
-	if want := d.form.parse(n.text, v, tag); want != "" {
-		d.fail(n.at, path, quote(n.text), want)
+	if want := d.parse(n.text, v, tag); want != "" {
+		d.fail(n.at, path, Quote(n.text), want)
 	}
 }
 
@@ -95,7 +93,7 @@ func suggest(name string, index map[string]int) string {
 		keys = append(keys, k)
 	}
 	slices.Sort(keys)
-	if near := nearest(name, keys); near != "" {
+	if near := Nearest(name, keys); near != "" {
 		return near
 	}
 	return ": " + strings.Join(keys, ", ")
@@ -115,16 +113,16 @@ func (d *decoder) dictionary(n *node, path string, v reflect.Value, tag reflect.
 		element := reflect.New(v.Type().Elem()).Elem()
 		if element.Kind() == reflect.Pointer {
 			// A named entry. Whatever is wrong inside, its name is known to those who refer to it.
-			if want := d.form.parse(f.name, names, `as:"name"`); want != "" {
-				d.fail(f.at, at, "the name "+quote(f.name), want)
+			if want := d.parse(f.name, names, `as:"name"`); want != "" {
+				d.fail(f.at, at, "the name "+Quote(f.name), want)
 			}
 			element.Set(reflect.New(element.Type().Elem()))
 			element.Elem().FieldByName("Name").SetString(f.name)
-			applyDefaults(element.Elem())
+			d.applyDefaults(element.Elem())
 			d.value(f.value, at, element.Elem(), "")
 		} else {
-			if want := d.form.parse(f.name, names, key); want != "" {
-				d.fail(f.at, at, "the key "+quote(f.name), want)
+			if want := d.parse(f.name, names, key); want != "" {
+				d.fail(f.at, at, "the key "+Quote(f.name), want)
 			}
 			d.value(f.value, at, element, "")
 		}
@@ -139,9 +137,9 @@ func (d *decoder) list(n *node, path string, v reflect.Value, tag reflect.Struct
 	}
 	v.Set(reflect.MakeSlice(v.Type(), len(n.items), len(n.items)))
 	for i, one := range n.items {
-		at := item(path, i)
+		at := Item(path, i)
 		d.places[at] = one.at
-		applyDefaults(v.Index(i))
+		d.applyDefaults(v.Index(i))
 		d.value(one, at, v.Index(i), tag)
 	}
 }
@@ -169,14 +167,14 @@ func (d *decoder) plain(n *node, path string) any {
 	switch n.kind {
 	case scalar:
 		if f, ok := n.value.(float64); ok && (math.IsInf(f, 0) || math.IsNaN(f)) {
-			d.fail(n.at, path, quote(n.text), "a number that JSON can hold")
+			d.fail(n.at, path, Quote(n.text), "a number that JSON can hold")
 			return nil
 		}
 		return n.value
 	case list:
 		all := make([]any, len(n.items))
 		for i, one := range n.items {
-			all[i] = d.plain(one, item(path, i))
+			all[i] = d.plain(one, Item(path, i))
 		}
 		return all
 	case mapping:
@@ -190,8 +188,8 @@ func (d *decoder) plain(n *node, path string) any {
 }
 
 // applyDefaults sets what a struct holds where a file says nothing. It is the only reader of the tag default.
-func applyDefaults(v reflect.Value) {
-	if v.Kind() != reflect.Struct || isScalar(v.Type()) {
+func (d *decoder) applyDefaults(v reflect.Value) {
+	if v.Kind() != reflect.Struct || IsScalar(v.Type()) {
 		return
 	}
 	for i := range v.NumField() {
@@ -199,7 +197,7 @@ func applyDefaults(v reflect.Value) {
 		text, ok := tag.Lookup("default")
 		if !ok {
 			if f.Kind() == reflect.Struct {
-				applyDefaults(f)
+				d.applyDefaults(f)
 			}
 			continue
 		}
@@ -213,8 +211,8 @@ func applyDefaults(v reflect.Value) {
 			if f.Kind() == reflect.Slice {
 				one = f.Index(i)
 			}
-			if want := (forms{builtIns: []string{text}}).parse(word, one, tag); want != "" {
-				panic(fmt.Sprintf("config: the default %q of %s is not %s", word, v.Type().Field(i).Name, want))
+			if want := d.parse(word, one, tag); want != "" {
+				panic(fmt.Sprintf("form: the default %q of %s is not %s", word, v.Type().Field(i).Name, want))
 			}
 		}
 	}
