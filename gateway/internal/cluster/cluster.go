@@ -65,7 +65,10 @@ type Cluster struct {
 	current atomic.Pointer[Snapshot]
 	seq     atomic.Uint64
 	tripAt  atomic.Uint32 // consecutive failures that eject; 0 is never
-	wake    chan struct{} // an endpoint crossed tripAt
+	wake    chan struct{} // an endpoint crossed tripAt, or a policy ejects one
+	out     atomic.Int32  // endpoints that are ejected, or about to be
+
+	mayBeOut atomic.Int32
 
 	ctx  context.Context // ends with Close
 	stop context.CancelFunc
@@ -203,8 +206,12 @@ func (c *Cluster) rebuild(instances []discovery.Instance, why string) error {
 		next[in.ID] = e
 	}
 	t := newTable(c.gen+1, c.settings.Zone, instances, next)
+	t.Ejector = newEjector(c, t, next)
 	picker, err := c.settings.Policy.Build(t)
 	if err != nil {
+		for _, e := range fresh {
+			e.takeBack(placeRetired) // the policy may have ejected it from within Build
+		}
 		c.buildErr = fmt.Errorf("cluster %q: table of %d endpoints: %w", c.name, len(t.Endpoints), err)
 		return c.buildErr
 	}
@@ -227,6 +234,7 @@ func (c *Cluster) rebuild(instances []discovery.Instance, why string) error {
 	for i, pe := range t.Endpoints {
 		s.Endpoints[i] = next[pe.ID]
 	}
+	c.bound(len(s.Endpoints))
 	c.publish(s, why)
 	for _, e := range gone {
 		c.retire(e)
@@ -246,6 +254,7 @@ func (c *Cluster) absorb(instances []discovery.Instance) {
 
 func (c *Cluster) retire(e *Endpoint) {
 	e.stopProbe()
+	e.takeBack(placeRetired)
 	if c.leases != nil {
 		c.leases.Forget(e)
 	}

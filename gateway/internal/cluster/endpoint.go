@@ -22,7 +22,9 @@ type Endpoint struct {
 
 	attempts atomic.Uint64
 	failures atomic.Uint64
-	lastBeat atomic.Int64 // nanoseconds on the leases' clock; 0 if it never sent one
+	place    atomic.Uint32 // see ejector
+	asked    atomic.Int64  // until when a policy wants it out, in nanoseconds of the epoch; 0: it asked for nothing
+	lastBeat atomic.Int64  // nanoseconds on the leases' clock; 0 if it never sent one
 
 	// Guarded by cluster.mu.
 	instance  discovery.Instance // as the newest table has it
@@ -69,10 +71,7 @@ func (e *Endpoint) End(o policies.Outcome) {
 	e.smooth(policies.ColErrPPM, 1e6, 5)
 	n := e.AddConsecutiveFail()
 	if n == e.cluster.tripAt.Load() { // the next tick sees those that cross it while others are out
-		select {
-		case e.cluster.wake <- struct{}{}:
-		default: // already on its way
-		}
+		e.cluster.poke()
 	}
 }
 

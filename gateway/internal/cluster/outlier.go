@@ -23,7 +23,8 @@ const sweepEvery = 10 * time.Second
 type outlierState struct {
 	until      time.Time // in the future while ejected
 	recent     int       // ejections not yet forgiven
-	ejections  uint64
+	ejections  [numEjectedBy]uint64
+	why        ejectedBy // the last one
 	readmitted bool      // ConsecutiveFail was reset after the last ejection
 	probeFell  bool      // a probe failed since the last ejection
 	back       time.Time // when the last ejection ended
@@ -33,29 +34,22 @@ type outlierState struct {
 func (c *Cluster) detectOutliers(now time.Time) bool {
 	s := c.current.Load()
 	limit := uint32(c.settings.Outlier.Consecutive)
-	out, changed := 0, false
+	changed := false
 	for _, e := range s.Endpoints {
-		switch {
-		case e.outlier.until.After(now):
-			out++
-		case e.outlier.recent > 0 && !e.outlier.readmitted:
+		if !e.outlier.until.IsZero() && !e.outlier.until.After(now) {
 			c.readmit(e)
 			changed = true
 		}
 	}
-	allowed := max(1, int(c.settings.Outlier.MaxEjected*float64(len(s.Endpoints))))
 	for _, e := range s.Endpoints {
 		if limit == 0 || e.outlier.until.After(now) || e.State.Load(policies.ColConsecutiveFail) < limit {
 			continue
 		}
-		if out >= allowed || len(s.View.Up) <= 1 && s.View.Usable(s.index(e)) {
+		if s.isLast(e) || !e.takeOut() {
 			continue // somebody must serve; with everything bad, nothing is an outlier
 		}
 		e.outlier.recent++
-		e.outlier.ejections++
-		e.outlier.readmitted, e.outlier.probeFell = false, false
-		e.outlier.until = now.Add(min(c.settings.Outlier.BaseEjection*time.Duration(e.outlier.recent), MaxEjection))
-		out++
+		c.eject(e, now.Add(min(c.settings.Outlier.BaseEjection*time.Duration(e.outlier.recent), MaxEjection)), byFailures)
 		changed = true
 		c.publishView("consecutive failures") // so that the next round of the loop sees who is left
 		s = c.current.Load()
@@ -73,17 +67,9 @@ func (c *Cluster) detectOutliers(now time.Time) bool {
 
 // readmit ends an ejection. The caller holds mu.
 func (c *Cluster) readmit(e *Endpoint) {
+	e.takeBack(placeIn)
 	e.outlier.until = time.Time{}
 	e.outlier.readmitted = true
 	e.outlier.back = time.Now()
 	e.Store(policies.ColConsecutiveFail, 0)
-}
-
-func (s *Snapshot) index(e *Endpoint) int {
-	for i, x := range s.Endpoints {
-		if x == e {
-			return i
-		}
-	}
-	return -1
 }

@@ -121,7 +121,7 @@ func (c *Cluster) probed(ctx context.Context, p Probe, e *Endpoint, err error) {
 		s.state = ProbePassing
 		// What its probe saw fail and come back need not sit out the rest. If the probe was good all the time, it does
 		// not see what is wrong, and says nothing about its end.
-		if s.row >= p.Rise && e.outlier.probeFell && e.outlier.until.After(s.at) {
+		if s.row >= p.Rise && e.outlier.probeFell && e.outlier.why == byFailures && e.outlier.until.After(s.at) {
 			c.readmit(e)
 		}
 	case !good && s.row >= p.Fall:

@@ -21,6 +21,7 @@ func (c *Cluster) run() {
 		if c.detectOutliers(now) {
 			why = "readmitted"
 		}
+		c.heed(now)
 		c.publishView(why)
 		if c.leases != nil {
 			for _, e := range c.endpoints {

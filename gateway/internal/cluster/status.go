@@ -38,6 +38,8 @@ type EndpointStatus struct {
 	EWMA      float64           `json:"ewma_seconds"`
 	RPS       float64           `json:"attempts_per_second"`
 	Ejections uint64            `json:"ejections"`
+
+	PolicyEjections uint64 `json:"policy_ejections"` // those of them that the policy asked for
 }
 
 // EvidenceStatus is what is known about an endpoint's health, in words.
@@ -48,6 +50,7 @@ type EvidenceStatus struct {
 	Probe        string    `json:"probe"`
 	ProbeError   string    `json:"probe_error,omitempty"`
 	EjectedUntil time.Time `json:"ejected_until,omitzero"`
+	EjectedBy    string    `json:"ejected_by,omitempty"` // failures, policy
 	Override     string    `json:"override,omitempty"`
 }
 
@@ -81,13 +84,15 @@ func (c *Cluster) Status() Status {
 			Attempts: e.attempts.Load(), Failures: e.failures.Load(), Inflight: e.Inflight(),
 			EWMA:      float64(e.State.Load(policies.ColEWMA)) / 1e6,
 			RPS:       float64(e.State.Load(policies.ColRPSMilli)) / 1e3,
-			Ejections: e.outlier.ejections,
+			Ejections: e.outlier.ejections[byFailures] + e.outlier.ejections[byPolicy],
+
+			PolicyEjections: e.outlier.ejections[byPolicy],
 		}
 		if ev.Probe == ProbeFailing {
 			es.Evidence.ProbeError = e.probe.reason
 		}
 		if ev.Ejected {
-			es.Evidence.EjectedUntil = e.outlier.until
+			es.Evidence.EjectedUntil, es.Evidence.EjectedBy = e.outlier.until, e.outlier.why.String()
 		}
 		out.Endpoints = append(out.Endpoints, es)
 	}
