@@ -30,3 +30,13 @@ func Names() []string {
 	}
 	return names
 }
+
+// NameOf returns the name of a built-in policy, or "" if p is none.
+func NameOf(p Policy) string {
+	for _, b := range builtin {
+		if b.policy == p {
+			return b.name
+		}
+	}
+	return ""
+}

@@ -78,7 +78,7 @@ type Request struct {
 	Reason       uint32        // shown in explanations
 	SetSticky    bool
 	NoRetry      bool
-	Instance     uint32 // which instance of the policy answered; handed back in Feedback
+	Instance     uint32 // of the policy, that answered last; handed back in Feedback. Not reset with a reused request, it spreads them
 	ShadowTag    uint64 // Tag of the policy that decides beside it
 
 	// List holds further endpoints that the policy wants tried in this order, after the one it returned.

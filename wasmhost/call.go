@@ -18,6 +18,9 @@ const (
 	inInit
 	inEndpoints
 	inPick // lb_pick, lb_retry
+	inFeedback
+	inTick
+	inState // lb_save, lb_restore
 	numPhases
 )
 
@@ -29,7 +32,7 @@ const (
 	outsideABI        = anywhere &^ (1 << inABI)
 	duringInit phases = 1 << inInit
 	duringPick phases = 1 << inPick
-	withTable  phases = 1<<inEndpoints | 1<<inPick
+	withTable  phases = 1<<inEndpoints | 1<<inPick | 1<<inFeedback | 1<<inTick | 1<<inState
 )
 
 // callContext is what host functions know of the call in which they are called. It travels as the call's context,
@@ -38,7 +41,7 @@ type callContext struct {
 	in     *instance
 	phase  phase
 	req    *policies.Request // in lb_pick and lb_retry
-	now    int64             // in lb_pick and lb_retry; else the clock is asked
+	now    int64             // in lb_pick, lb_retry, lb_feedback and lb_tick; else the clock is asked
 	rand   uint64            // state of rand64
 	digest xxhash.Digest
 }
@@ -104,7 +107,8 @@ func write[T []byte | string](c *callContext, p, room uint64, b T) uint64 {
 }
 
 func (c *callContext) clock() int64 {
-	if c.phase == inPick {
+	switch c.phase {
+	case inPick, inFeedback, inTick:
 		return c.now
 	}
 	return c.in.module.options.Now()

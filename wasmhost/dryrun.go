@@ -42,11 +42,31 @@ func dryRunTable() *policies.Table {
 	return t
 }
 
-// dryRun takes in through lb_endpoints and 64 picks. One endpoint is down in the second half. Any answer is good but
-// one that is none: what a policy wants is its own affair.
-func (in *instance) dryRun() (DryRun, error) {
+// TryOn is the dry run over a cluster's own table, before the module gets its traffic. Neither t nor the states of its
+// endpoints are changed.
+func (m *Module) TryOn(t *policies.Table) error {
+	own := *t
+	own.Ejector = nil
+	own.Endpoints = make([]*policies.Endpoint, len(t.Endpoints))
+	for i, e := range t.Endpoints {
+		c := *e
+		c.State = policies.NewState(policies.Up)
+		own.Endpoints[i] = &c
+	}
+	in, err := m.newInstance("dry-run", m.shared.copy())
+	if err != nil {
+		return &StepError{StepInit, err}
+	}
+	defer in.close()
+	in.inert = true
+	_, err = in.dryRun(&own)
+	return err
+}
+
+// dryRun takes in through lb_endpoints and 64 picks over t. One endpoint is down in the second half. Any answer is good
+// but one that is none: what a policy wants is its own affair.
+func (in *instance) dryRun(t *policies.Table) (DryRun, error) {
 	d := DryRun{Results: map[string]int{}}
-	t := dryRunTable()
 	if err := in.setTable(t); err != nil {
 		return d, &StepError{StepEndpoints, err}
 	}
@@ -54,7 +74,7 @@ func (in *instance) dryRun() (DryRun, error) {
 	now := in.module.options.Now()
 	seed := callContext{rand: 1}
 	for n := range dryRunPicks {
-		if n == dryRunPicks/2 {
+		if n == dryRunPicks/2 && len(t.Endpoints) > 1 {
 			t.Endpoints[1].Store(policies.ColHealth, uint32(policies.Down))
 			v = policies.NewView(t, 2, false, func(i int) bool { return i != 1 })
 		}
@@ -67,19 +87,18 @@ func (in *instance) dryRun() (DryRun, error) {
 			r.Flags |= policies.HasKey
 			r.KeyHash = seed.next()
 		}
-		answer, used, err := in.ask(in.pick, &r, v, &r.Last)
-		if err != nil {
+		if err := in.ask(in.pick, &r, v, &r.Last); err != nil {
 			return d, &StepError{StepDryRun, fmt.Errorf("lb_pick, call %d of %d: %w", n+1, dryRunPicks, err)}
 		}
-		result, _ := settle(answer, in.req.view, &r, v, false)
+		result, _ := settle(in.answer, in.req.view, &r, v, false)
 		if result == BadIndex || result == BadReturn {
 			return d, &StepError{StepDryRun, fmt.Errorf("lb_pick, call %d of %d: it answered %d, which is %v: want an index below %d, or -1..-3 with fitting answers",
-				n+1, dryRunPicks, answer, result, len(t.Endpoints))}
+				n+1, dryRunPicks, in.answer, result, len(t.Endpoints))}
 		}
 		d.Picks++
 		d.Results[result.String()]++
-		d.Fuel += used
-		d.MaxFuel = max(d.MaxFuel, used)
+		d.Fuel += in.used
+		d.MaxFuel = max(d.MaxFuel, in.used)
 	}
 	return d, nil
 }

@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"sort"
+	"time"
 
 	"github.com/tetratelabs/wazero"
 	"github.com/tetratelabs/wazero/api"
@@ -24,11 +25,10 @@ var abortType = fuel.Sig(types{i32, i32, i32, i32}, nil)
 
 // Results of host functions below 0.
 const (
-	notFound   = -1
-	badID      = -2
-	notNow     = -3 // not in this phase
-	tooMany    = -4
-	featureOff = -5
+	notFound = -1
+	badID    = -2
+	notNow   = -3 // not in this phase
+	tooMany  = -4
 )
 
 // status is a negative result as it stands on the stack.
@@ -145,11 +145,20 @@ var hostFunctions = []hostFunction{
 			s[0] = 0
 		}
 	}},
-	// Features that this host does not offer, as the bits given to lb_abi_v1 say.
-	{"kv_get", fuel.Sig(types{i32, i32, i32, i32}, types{i32}), outsideABI, off},
-	{"kv_set", fuel.Sig(types{i32, i32, i32, i32, i32}, types{i32}), outsideABI, off},
-	{"set_tick", fuel.Sig(types{i32}, types{i32}), duringInit, off},
-	{"eject", fuel.Sig(types{i32, i32}, types{i32}), outsideABI, off},
+	{"kv_get", fuel.Sig(types{i32, i32, i32, i32}, types{i32}), outsideABI, func(c *callContext, s []uint64) {
+		key := c.read(s[0], s[1])
+		s[0] = c.in.shared.kv.read(key, c.clock(), func(v []byte) uint64 { return write(c, s[2], s[3], v) })
+	}},
+	{"kv_set", fuel.Sig(types{i32, i32, i32, i32, i32}, types{i32}), outsideABI, func(c *callContext, s []uint64) {
+		key, value := c.read(s[0], s[1]), c.read(s[2], s[3])
+		s[0] = c.in.shared.kv.set(key, value, c.clock(), int32(s[4]))
+	}},
+	{"set_tick", fuel.Sig(types{i32}, types{i32}), duringInit, func(c *callContext, s []uint64) {
+		s[0] = c.in.setTick(uint32(s[0]))
+	}},
+	{"eject", fuel.Sig(types{i32, i32}, types{i32}), outsideABI, func(c *callContext, s []uint64) {
+		s[0] = c.in.eject(uint32(s[0]), uint32(s[1]))
+	}},
 	{"metric_id", fuel.Sig(types{i32, i32, i32}, types{i32}), duringInit, func(c *callContext, s []uint64) {
 		s[0] = c.in.shared.seriesID(uint32(s[0]), c.read(s[1], s[2]))
 	}},
@@ -158,7 +167,28 @@ var hostFunctions = []hostFunction{
 	}},
 }
 
-func off(_ *callContext, s []uint64) { s[0] = fail(featureOff) }
+// leastTick is the shortest time between calls of lb_tick, in milliseconds.
+const leastTick = 100
+
+func (in *instance) setTick(ms uint32) uint64 {
+	if in.mod.ExportedFunction("lb_tick") == nil {
+		return fail(notFound)
+	}
+	in.tickEvery = int64(max(ms, leastTick)) * 1e6
+	in.tickAt = in.module.options.Now() + in.tickEvery
+	return 0
+}
+
+// eject takes endpoint i out for ms milliseconds. Where the guest acts on nothing it is told that it did.
+func (in *instance) eject(i, ms uint32) uint64 {
+	switch {
+	case in.table == nil || uint64(i) >= uint64(len(in.table.Endpoints)):
+		return fail(badID)
+	case in.inert || in.table.Ejector == nil || in.table.Ejector.Eject(int(i), time.Duration(ms)*time.Millisecond):
+		return 0
+	}
+	return fail(tooMany)
+}
 
 // header returns the value of the header with the guest's id, or why there is none.
 func (c *callContext) header(id uint64) (value []byte, code int32) {
@@ -216,20 +246,27 @@ func metadata(pairs []policies.Pair, key []byte) (string, bool) {
 
 // exportHostFunctions gives rt what its guests may import. WithGoModuleFunction is the form without reflection.
 func exportHostFunctions(ctx context.Context, rt wazero.Runtime) error {
-	b := rt.NewHostModuleBuilder(hostModule)
-	for i := range hostFunctions {
-		f := &hostFunctions[i]
-		b.NewFunctionBuilder().WithGoModuleFunction(api.GoModuleFunc(func(ctx context.Context, mod api.Module, stack []uint64) {
-			f.call(ctx.(*callContext), mod, stack)
-		}), []api.ValueType(f.typ.Params), []api.ValueType(f.typ.Results)).Export(f.name)
-	}
-	if _, err := b.Instantiate(ctx); err != nil {
+	if err := exportFunctions(ctx, rt, hostModule, hostFunctions); err != nil {
 		return err
 	}
 	abort := func(_ context.Context, _ api.Module, stack []uint64) {
 		panic(trap(fmt.Sprintf("the guest called abort, line %d, column %d", uint32(stack[2]), uint32(stack[3]))))
 	}
-	_, err := rt.NewHostModuleBuilder(abortModule).NewFunctionBuilder().
-		WithGoModuleFunction(api.GoModuleFunc(abort), []api.ValueType(abortType.Params), nil).Export(abortName).Instantiate(ctx)
+	if _, err := rt.NewHostModuleBuilder(abortModule).NewFunctionBuilder().
+		WithGoModuleFunction(api.GoModuleFunc(abort), []api.ValueType(abortType.Params), nil).Export(abortName).Instantiate(ctx); err != nil {
+		return err
+	}
+	return exportFunctions(ctx, rt, wasiModule, wasiFunctions[:])
+}
+
+func exportFunctions(ctx context.Context, rt wazero.Runtime, module string, functions []hostFunction) error {
+	b := rt.NewHostModuleBuilder(module)
+	for i := range functions {
+		f := &functions[i]
+		b.NewFunctionBuilder().WithGoModuleFunction(api.GoModuleFunc(func(ctx context.Context, mod api.Module, stack []uint64) {
+			f.call(ctx.(*callContext), mod, stack)
+		}), []api.ValueType(f.typ.Params), []api.ValueType(f.typ.Results)).Export(f.name)
+	}
+	_, err := b.Instantiate(ctx)
 	return err
 }

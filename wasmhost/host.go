@@ -29,6 +29,9 @@ type HostOptions struct {
 	Interpret bool
 	// Log gets what guests log, and what happens to them. nil: slog.Default().
 	Log *slog.Logger
+	// Events hears what happens to policies; nil: nobody does. It is called where a guest failed or recovered, with locks
+	// held: it must not block and not call back.
+	Events func(Event)
 }
 
 // Names of engines.
@@ -42,6 +45,7 @@ type Host struct {
 	engine string
 	cache  wazero.CompilationCache // nil: none
 	log    *slog.Logger
+	events func(Event)
 
 	compile  sync.Mutex // held while compiling: one module at a time
 	mu       sync.Mutex
@@ -54,7 +58,7 @@ const features = api.CoreFeaturesV2 &^ api.CoreFeatureSIMD
 
 // NewHost returns a host without modules. Close it after all policies.
 func NewHost(o HostOptions) (*Host, error) {
-	h := &Host{engine: EngineCompiler, log: o.Log, runtimes: map[uint32]wazero.Runtime{}}
+	h := &Host{engine: EngineCompiler, log: o.Log, events: o.Events, runtimes: map[uint32]wazero.Runtime{}}
 	if h.log == nil {
 		h.log = slog.Default()
 	}

@@ -29,7 +29,9 @@ type instance struct {
 	alloc     api.Function
 	endpoints api.Function
 	pick      api.Function
-	retry     api.Function // nil if the guest has none
+	retry     api.Function // nil if the guest has none, like those below
+	feedback  api.Function
+	tick      api.Function
 	call      callContext
 	stack     [4]uint64
 
@@ -38,14 +40,28 @@ type instance struct {
 	headers []string          // by the id that the guest knows
 	cookies map[string]string // names asked for, a few
 
-	config region
-	req    region
-	tab    region
-	table  *policies.Table
-	states []*policies.State // of the table's endpoints
-	layout tableLayout
-	view   *policies.View // what up[] holds; views are immutable
-	fresh  int64          // when the live columns were written, by the request's clock
+	config  region
+	req     region
+	tab     region
+	records region // of lb_feedback
+	state   region // of lb_save and lb_restore
+	batch   [maxRecords]record
+	table   *policies.Table
+	states  []*policies.State // of the table's endpoints
+	layout  tableLayout
+	view    *policies.View // what up[] holds; views are immutable
+	fresh   int64          // when the live columns were written, by the request's clock
+
+	tickEvery, tickAt int64 // ns; tickEvery is 0 if the guest wants no tick
+
+	line   []byte // of fd_write
+	inert  bool   // the guest acts on nothing
+	answer int32  // to the last pick or retry
+	used   int64  // fuel it took
+}
+
+func (in *instance) regions() [5]*region {
+	return [...]*region{&in.req, &in.config, &in.tab, &in.records, &in.state}
 }
 
 // region is a part of guest memory that the host writes. view detaches when the memory grows: see rebind.
@@ -111,8 +127,15 @@ func (in *instance) init() error {
 	in.endpoints = in.mod.ExportedFunction("lb_endpoints")
 	in.pick = in.mod.ExportedFunction("lb_pick")
 	in.retry = in.mod.ExportedFunction("lb_retry")
+	in.feedback = in.mod.ExportedFunction("lb_feedback")
+	in.tick = in.mod.ExportedFunction("lb_tick")
 	if err := in.allocate(allocRequest, requestSize, &in.req); err != nil {
 		return err
+	}
+	if in.feedback != nil {
+		if err := in.allocate(allocFeedback, maxRecords*recordSize, &in.records); err != nil {
+			return err
+		}
 	}
 	config := m.options.Config
 	if len(config) > 0 {
@@ -131,9 +154,6 @@ func (in *instance) init() error {
 	return nil
 }
 
-// hostFeatures are the features that lb_abi_v1 is told of: neither kv nor eject.
-const hostFeatures = 0
-
 // allocate asks the guest for n bytes and makes r of them.
 func (in *instance) allocate(what, n int, r *region) error {
 	in.stack[0], in.stack[1] = uint64(what), uint64(n)
@@ -149,7 +169,7 @@ func (in *instance) allocate(what, n int, r *region) error {
 	case end > uint64(in.memSize):
 		return fmt.Errorf("lb_alloc(%d, %d) answered 0x%x, want %d bytes within the memory of %d", what, n, at, n, in.memSize)
 	}
-	for _, o := range []*region{&in.req, &in.config, &in.tab} {
+	for _, o := range in.regions() {
 		if o != r && o.size > 0 && at < o.at+o.size && o.at < at+uint32(n) {
 			return fmt.Errorf("lb_alloc(%d, %d) answered 0x%x, which overlaps the %d bytes it gave at 0x%x", what, n, at, o.size, o.at)
 		}
@@ -161,7 +181,7 @@ func (in *instance) allocate(what, n int, r *region) error {
 
 // rebind takes the views of guest memory anew: they detach when it grows. Regions stay inside, for it never shrinks.
 func (in *instance) rebind() {
-	for _, r := range []*region{&in.req, &in.config, &in.tab} {
+	for _, r := range in.regions() {
 		if r.size > 0 {
 			r.view, _ = in.mem.Read(r.at, r.size)
 		}
@@ -218,9 +238,9 @@ const (
 	bigTable   = 256
 )
 
-// ask calls f, which is in.pick or in.retry, for r, and returns its answer. used is the fuel it took. o is how the
+// ask calls f, which is in.pick or in.retry, for r, and leaves its answer and the fuel that it took in in. o is how the
 // attempt before ended.
-func (in *instance) ask(f api.Function, r *policies.Request, v *policies.View, o *policies.Outcome) (answer int32, used int64, err error) {
+func (in *instance) ask(f api.Function, r *policies.Request, v *policies.View, o *policies.Outcome) error {
 	if v != in.view {
 		in.layout.writeView(in.tab.view, v)
 		in.layout.writeColumn(in.tab.view, in.states, policies.ColHealth)
@@ -234,9 +254,10 @@ func (in *instance) ask(f api.Function, r *policies.Request, v *policies.View, o
 	in.call.req, in.call.now, in.call.rand = r, r.Now, r.Rand
 	in.stack[0] = uint64(in.req.at)
 	budget := in.module.options.Fuel.pick()
-	err = in.invoke(f, inPick, budget)
+	err := in.invoke(f, inPick, budget)
 	in.call.req = nil
-	return int32(in.stack[0]), budget - int64(in.fuel.Get()), err
+	in.answer, in.used = int32(in.stack[0]), budget-int64(in.fuel.Get())
+	return err
 }
 
 // writeColumns rewrites the live columns that the guest wants.
@@ -253,7 +274,7 @@ func (in *instance) log(level int32, line []byte) {
 	if !ok {
 		return
 	}
-	text := strings.ToValidUTF8(string(line[:min(len(line), maxLogLine)]), "�")
+	text := strings.TrimRight(strings.ToValidUTF8(string(line[:min(len(line), maxLogLine)]), "�"), "\r\n")
 	in.shared.log.Log(context.Background(), logLevels[min(uint32(level), uint32(len(logLevels)-1))], text,
 		"cluster", in.cluster, "dropped", dropped)
 }

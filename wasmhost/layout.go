@@ -4,9 +4,11 @@ import "github.com/weir-lb/weir/policies"
 
 // What lb_alloc is asked for.
 const (
-	allocRequest = 1
-	allocTable   = 2
-	allocConfig  = 4
+	allocRequest  = 1
+	allocTable    = 2
+	allocFeedback = 3
+	allocConfig   = 4
+	allocState    = 5
 )
 
 // Bits of the result of lb_abi_v1.
@@ -104,6 +106,34 @@ const (
 	outSetSticky = 1
 	outNoRetry   = 2
 	maxList      = policies.MaxTried
+)
+
+// Feedback record: offsets of its fields in bytes.
+const (
+	fbTag       = 0
+	fbID        = 8
+	fbIndex     = 12
+	fbStatus    = 16
+	fbErr       = 18
+	fbAttempt   = 20
+	fbFlags     = 21
+	fbLoad      = 22
+	fbFirstByte = 24
+	fbTotal     = 28
+	recordSize  = 32
+
+	fbFinal      = 1 // bits of fbFlags
+	fbLoser      = 2
+	fbClientGone = 4
+
+	maxRecords = 64 // a call
+)
+
+// Features of the host, as lb_abi_v1 is told of them.
+const (
+	featureKV    = 2
+	featureEject = 4
+	hostFeatures = featureKV | featureEject
 )
 
 // none is the value of a 32-bit field for which there is nothing.

@@ -46,6 +46,10 @@ type Info struct {
 	Replicable  bool     // may run as several instances
 	KeepOrder   bool     // wants its feedback in order
 	Retry       bool     // decides what follows a failed attempt
+	Feedback    bool     // hears how attempts end
+	Tick        bool     // has lb_tick
+	Save        bool     // has a state for its successor
+	Restore     bool     // takes one over
 	MemoryPages uint32   // at start, of 64 KiB
 	DryRun      DryRun
 }
@@ -58,7 +62,9 @@ func (h *Host) Load(ctx context.Context, wasm []byte, o Options) (*Module, error
 	}
 	digest := sha256.Sum256(wasm)
 	m := &Module{host: h, options: o, users: 1, info: Info{Name: o.Name, SHA256: hex.EncodeToString(digest[:]), Size: len(wasm), Engine: h.engine}}
-	m.shared = &shared{log: h.log.With("policy", o.Name), now: o.Now}
+	if m.shared = (&shared{log: h.log.With("policy", o.Name), now: o.Now}); o.Inherit != nil {
+		m.shared = o.Inherit.shared
+	}
 	if len(wasm) > fuel.MaxModule {
 		return nil, &StepError{StepSize, fmt.Errorf("%d bytes, want at most %d", len(wasm), fuel.MaxModule)}
 	}
@@ -127,7 +133,18 @@ func (m *Module) prove(metered *fuel.Metered) error {
 		default:
 			m.info.Exports = append(m.info.Exports, fmt.Sprintf("%s (%v)", e.Name, e.Kind))
 		}
-		m.info.Retry = m.info.Retry || e.Name == "lb_retry"
+		switch e.Name {
+		case "lb_retry":
+			m.info.Retry = true
+		case "lb_feedback":
+			m.info.Feedback = true
+		case "lb_tick":
+			m.info.Tick = true
+		case "lb_save":
+			m.info.Save = true
+		case "lb_restore":
+			m.info.Restore = true
+		}
 	}
 	m.info.MemoryPages = metered.MemoryPages
 	trial := &shared{log: m.shared.log, now: m.shared.now}
@@ -142,7 +159,8 @@ func (m *Module) prove(metered *fuel.Metered) error {
 			m.info.Columns = append(m.info.Columns, columnNames[c])
 		}
 	}
-	m.info.DryRun, err = in.dryRun()
+	in.inert = true
+	m.info.DryRun, err = in.dryRun(dryRunTable())
 	return err
 }
 
@@ -157,11 +175,9 @@ func (m *Module) Info() Info { return m.info }
 // does not, and failover what follows a failed attempt where the guest has no say in it; both belong to this policy.
 // Close the policy when no cluster builds with it any more.
 func (m *Module) NewPolicy(cluster string, fallback policies.Policy, failover policies.Failover) *Policy {
-	p := &Policy{module: m, cluster: cluster, fallback: fallback, failover: failover}
-	p.ctx, p.stop = context.WithCancel(context.Background())
+	p := m.newPolicy(cluster, fallback, failover, m.instances())
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.users++
 	m.policies = append(m.policies, p)
 	return p
 }
@@ -194,9 +210,11 @@ func (m *Module) retire(p *Policy) error {
 	s := p.Stats()
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.policies = slices.DeleteFunc(m.policies, func(o *Policy) bool { return o == p })
-	s.Instances, s.Quarantined = 0, false
-	m.retired.Add(s)
+	if i := slices.Index(m.policies, p); i >= 0 { // a rehearsal does not count
+		m.policies = slices.Delete(m.policies, i, i+1)
+		s.Instances, s.Quarantined = 0, false
+		m.retired.Add(s)
+	}
 	return m.release()
 }
 

@@ -2,43 +2,62 @@ package wasmhost
 
 import (
 	"context"
-	"errors"
 	"net/http"
+	"runtime"
 	"sync"
 	"sync/atomic"
-	"time"
 
 	"github.com/weir-lb/weir/policies"
 )
 
-// Policy is a module at work for one cluster. It implements policies.Policy, policies.Failover and io.Closer.
+// Policy is a module at work for one cluster. It implements policies.Policy, policies.Failover, policies.Observer,
+// policies.Rehearser and io.Closer.
 //
-// There is one instance, behind a lock that is held for the length of a call. It outlives tables. Where it cannot
-// answer (it failed and is made again, it is in quarantine, it has another table than the request) a native picker,
-// built beside it for the same table, does.
+// There is one instance, or one a processor if the guest says that it is REPLICABLE, each behind a lock that is held for
+// the length of a call. Instances outlive tables. Where the guest cannot answer (it failed and is made again, it is in
+// quarantine, it has another table than the request) a native picker, built beside it for the same table, does.
 type Policy struct {
 	module   *Module
 	cluster  string
+	shared   *shared
 	fallback policies.Policy
 	failover policies.Failover
+	from     *Policy // whose state the first Build takes over; nil afterwards
+	inert    bool    // it acts on nothing: a shadow or a rehearsal
 
-	settling atomic.Int32  // lb_endpoints runs: do not wait for the lock
-	busy     atomic.Uint64 // picks that did not wait
-	_        [64]byte      // what follows is written with each pick
+	shards []*shard
+	ward   ward
+	closed atomic.Bool
 
-	mu         sync.Mutex // guards the instance and all below
-	in         *instance  // nil: not made yet, being made again, or closed
-	table      *policies.Table
-	quarantine quarantine
-	stats      Stats
-	asked      uint64
-	recreating bool
-	closed     bool
-
-	ctx  context.Context // ends with Close
-	stop context.CancelFunc
-	done sync.WaitGroup // recreate
+	begin sync.Once // run
+	ctx   context.Context
+	stop  context.CancelFunc
+	done  sync.WaitGroup // run, and the shards' recreate
 }
+
+func (m *Module) newPolicy(cluster string, fallback policies.Policy, failover policies.Failover, instances int) *Policy {
+	p := &Policy{module: m, cluster: cluster, shared: m.shared, fallback: fallback, failover: failover}
+	p.ctx, p.stop = context.WithCancel(context.Background())
+	for i := range instances {
+		p.shards = append(p.shards, &shard{policy: p, index: uint32(i)})
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.users++
+	return p
+}
+
+// instances is how many a policy of the module has.
+func (m *Module) instances() int {
+	if m.info.Replicable && !m.options.Manual {
+		return runtime.GOMAXPROCS(0)
+	}
+	return 1
+}
+
+// Succeed makes p go on where old is when p is first built: what the guest of old answers to lb_save, the one of p gets by
+// lb_restore. From that moment on old is answered for by its fallback. It is to be called before the first Build.
+func (p *Policy) Succeed(old *Policy) { p.from = old }
 
 // picker answers for one table.
 type picker struct {
@@ -49,36 +68,26 @@ type picker struct {
 // Build implements policies.Policy. The guest's fault is no reason to do without a table: if the guest cannot serve
 // it, the native picker does until it can.
 func (p *Policy) Build(t *policies.Table) (policies.Picker, error) {
+	pk, err := p.build(t)
+	if err == nil && !p.module.options.Manual && (p.module.info.Feedback || p.module.info.Tick) {
+		p.begin.Do(func() { p.done.Go(p.run) })
+	}
+	return pk, err
+}
+
+func (p *Policy) build(t *policies.Table) (policies.Picker, error) {
 	native, err := p.fallback.Build(t)
 	if err != nil {
 		return nil, err
 	}
-	pk := &picker{policy: p, native: native}
-
-	p.settling.Add(1)
-	defer p.settling.Add(-1)
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	first := p.table == nil
-	p.table = t
-	switch {
-	case p.closed || p.recreating: // recreate takes the table that it finds
-	case p.in == nil && first:
-		in, err := p.module.newInstance(p.cluster, p.module.shared)
-		if err != nil {
-			p.failed(FailInit, err)
-			p.replace()
-			break
-		}
-		p.in = in
-		fallthrough
-	default:
-		if err := p.in.setTable(t); err != nil {
-			p.failed(FailEndpoints, err)
-			p.replace()
-		}
+	for _, s := range p.shards {
+		s.build(t)
 	}
-	return pk, nil
+	if p.from != nil {
+		p.takeOver(p.from)
+		p.from = nil
+	}
+	return &picker{policy: p, native: native}, nil
 }
 
 // Pick implements policies.Picker.
@@ -86,7 +95,8 @@ func (pk *picker) Pick(r *policies.Request, v *policies.View) int {
 	p := pk.policy
 	r.ResetAnswers()
 	r.NList = 0
-	switch result, i := p.ask(r, v, nil); result {
+	result, i := p.ask(r, v, nil)
+	switch result {
 	case Chosen, Listed:
 		return i
 	case Refused:
@@ -97,7 +107,11 @@ func (pk *picker) Pick(r *policies.Request, v *policies.View) int {
 			return policies.Rejected
 		}
 	}
-	return pk.native.Pick(r, v)
+	i = pk.native.Pick(r, v)
+	if r.Trace != nil {
+		p.traceFallback(r.Trace, result, i)
+	}
+	return i
 }
 
 // Next implements policies.Failover. What is left of a list comes first, then the guest's lb_retry, then the cluster's
@@ -118,7 +132,8 @@ func (p *Policy) Next(r *policies.Request, v *policies.View, o policies.Outcome)
 		return native
 	}
 	r.ResetAnswers()
-	switch result, i := p.ask(r, v, &o); result {
+	result, i := p.ask(r, v, &o)
+	switch result {
 	case Chosen, Listed:
 		return policies.Verdict{Action: policies.Retry, Endpoint: i}
 	case Refused:
@@ -131,104 +146,58 @@ func (p *Policy) Next(r *policies.Request, v *policies.View, o policies.Outcome)
 			return policies.Verdict{Action: policies.Reject}
 		}
 	}
+	if r.Trace != nil {
+		p.traceFallback(r.Trace, result, native.Endpoint)
+	}
 	return native
 }
 
-// latencySample: one call in so many is timed. A clock costs as much as a pick.
-const latencySample = 64
-
-// ask calls lb_retry if o is not nil, else lb_pick, and checks the answer.
+// ask calls lb_retry if o is not nil, else lb_pick, and checks the answer. A retry goes to the instance that picked. A
+// pick goes to the one that r was at before, or to another that is free and has the table: instances seldom wait for each
+// other, and those who reuse a request seldom meet.
 func (p *Policy) ask(r *policies.Request, v *policies.View, o *policies.Outcome) (Result, int) {
-	if !p.mu.TryLock() {
-		if p.settling.Load() > 0 {
-			p.busy.Add(1)
-			return Busy, policies.None
-		}
-		p.mu.Lock()
+	n := uint32(len(p.shards))
+	if n == 1 {
+		return p.shards[0].ask(r, v, o)
 	}
-	result, i := p.askLocked(r, v, o)
-	p.stats.Picks[result]++
-	p.mu.Unlock()
-	return result, i
-}
-
-func (p *Policy) askLocked(r *policies.Request, v *policies.View, o *policies.Outcome) (Result, int) {
-	in := p.in
-	if p.quarantine.active() && !p.quarantine.admits(p.module.options.Now()) {
-		return Quarantined, policies.None
-	}
-	if in == nil && !p.closed {
-		return Recreating, policies.None
-	}
-	if in == nil || in.table != v.Table {
-		return Outdated, policies.None
-	}
-	f, last := in.pick, &r.Last
+	own := r.Instance % n
 	if o != nil {
-		f, last = in.retry, o
+		return p.shards[own].ask(r, v, o)
 	}
-	p.asked++
-	sampled := p.asked%latencySample == 0
-	var start time.Time
-	if sampled {
-		start = time.Now()
-	}
-	answer, used, err := in.ask(f, r, v, last)
-	if err != nil {
-		if errors.Is(err, errFuel) {
-			p.failed(FailFuel, err)
-			p.replace()
-			return OutOfFuel, policies.None
+	for k := range n {
+		s := p.shards[(own+k)%n]
+		if !s.mu.TryLock() {
+			continue
 		}
-		p.failed(FailTrap, err)
-		p.replace()
-		return Trapped, policies.None
-	}
-	result, i := settle(answer, in.req.view, r, v, o != nil)
-	switch result {
-	case BadIndex:
-		p.failed(FailBadIndex, nil)
-	case BadReturn:
-		p.failed(FailBadReturn, nil)
-	default:
-		if p.quarantine.active() && p.quarantine.succeeded() {
-			p.module.shared.log.Info("policy healed", "cluster", p.cluster)
+		if s.in == nil || s.in.table != v.Table {
+			s.mu.Unlock()
+			continue
 		}
+		return s.answer(r, v, nil)
 	}
-	if sampled {
-		p.stats.Nanoseconds.observe(uint64(time.Since(start)))
-	}
-	p.stats.Fuel.observe(uint64(used))
-	return result, i
+	return p.shards[own].ask(r, v, nil)
 }
 
-// Stats returns what the policy counted so far. It waits for a call that is under way.
+// Stats returns what the policy counted so far. It waits for calls that are under way.
 func (p *Policy) Stats() Stats {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	s := p.stats
-	s.Picks[Busy] += p.busy.Load()
-	s.Quarantined = p.quarantine.active()
-	if p.in != nil {
-		s.Instances = 1
+	var s Stats
+	for _, sh := range p.shards {
+		s.Add(sh.count())
 	}
+	s.Quarantined = p.ward.active()
+	s.LastFailure = p.ward.last()
 	return s
 }
 
-// Close ends the instance. Requests that still hold a picker of the policy are answered natively.
+// Close ends the instances. Requests that still hold a picker of the policy are answered natively.
 func (p *Policy) Close() error {
-	p.mu.Lock()
-	if p.closed {
-		p.mu.Unlock()
+	if p.closed.Swap(true) {
 		return nil
 	}
-	p.closed = true
 	p.stop()
-	if p.in != nil {
-		p.in.close()
-		p.in = nil
+	for _, s := range p.shards {
+		s.close()
 	}
-	p.mu.Unlock()
 	p.done.Wait()
 	return p.module.retire(p)
 }

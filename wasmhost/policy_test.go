@@ -1,7 +1,10 @@
 package wasmhost_test
 
 import (
+	"context"
 	"fmt"
+	"io"
+	"log/slog"
 	"math/rand/v2"
 	"sync"
 	"sync/atomic"
@@ -323,9 +326,34 @@ func TestHammer(t *testing.T) {
 	}
 }
 
+// gate is a log whose lines wait.
+type gate struct {
+	slog.Handler
+	entered, open chan struct{}
+}
+
+func (g gate) WithAttrs([]slog.Attr) slog.Handler { return g }
+
+func (g gate) Handle(context.Context, slog.Record) error {
+	g.entered <- struct{}{}
+	<-g.open
+	return nil
+}
+
 // TestBusy: while lb_endpoints runs, a pick does not wait for it.
 func TestBusy(t *testing.T) {
-	p := policy(t, actor(t, "rrl", wasmhost.Options{Fuel: wasmhost.Budgets{Endpoints: 500_000_000}}))
+	g := gate{slog.NewTextHandler(io.Discard, nil), make(chan struct{}), make(chan struct{})}
+	h, err := wasmhost.NewHost(wasmhost.HostOptions{Log: slog.New(g)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer h.Close()
+	m, err := h.Load(t.Context(), guest(t, "actor"), wasmhost.Options{Name: "actor", Config: []byte("rrw")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer m.Close()
+	p := policy(t, m)
 	small, big := table(3), table(6)
 	pk, v := build(t, p, small), view(small, 1)
 	built := make(chan policies.Picker)
@@ -336,22 +364,17 @@ func TestBusy(t *testing.T) {
 		}
 		built <- next
 	}()
-	eventually(t, "a pick that finds the guest busy", func() bool {
-		select {
-		case next := <-built:
-			t.Error("lb_endpoints was over before")
-			go func() { built <- next }()
-			return true
-		default:
-		}
-		// request 2 goes to endpoint 2 by the guest, to endpoint 0 natively
-		return pk.Pick(request(2), v) == 0
-	})
-	next := <-built
-	if i := next.Pick(request(2), view(big, 1)); i != 0 {
+	<-g.entered
+	// request 2 goes to endpoint 2 by the guest, to endpoint 0 natively
+	if i := pk.Pick(request(2), v); i != 0 {
 		t.Errorf("picked %d, want the native 0", i)
 	}
-	if n := p.Stats().Picks[wasmhost.Busy]; n == 0 {
-		t.Error("no pick was counted as busy")
+	close(g.open)
+	next := <-built
+	if i := next.Pick(request(2), view(big, 1)); i != 2 {
+		t.Errorf("picked %d, want the guest's 2", i)
+	}
+	if n := p.Stats().Picks[wasmhost.Busy]; n != 1 {
+		t.Errorf("%d picks were counted as busy, want 1", n)
 	}
 }

@@ -1,76 +1,74 @@
 package wasmhost
 
-import (
-	"time"
-)
+import "time"
 
-// failed counts a failure of the guest. The caller holds mu.
-func (p *Policy) failed(f Failure, err error) {
-	p.stats.Failures[f]++
-	p.stats.LastFailure = f.String()
-	if err != nil {
-		p.stats.LastFailure += ": " + err.Error()
+// newInstance makes an instance of the policy, without a table.
+func (p *Policy) newInstance() (*instance, error) {
+	in, err := p.module.newInstance(p.cluster, p.shared)
+	if err == nil {
+		in.inert = p.inert
 	}
-	if p.quarantine.failed(p.module.options.Now()) {
-		p.module.shared.log.Warn("policy in quarantine: its fallback decides", "cluster", p.cluster,
-			"for", p.quarantine.backoff, "failure", p.stats.LastFailure)
-	}
+	return in, err
+}
+
+// failed counts a failure. The caller holds mu.
+func (s *shard) failed(f Failure, err error) {
+	s.stats.Failures[f]++
+	s.policy.failed(f, err, false)
 }
 
 // replace discards the instance, which a trap leaves in an undefined state, and has another made in the background.
 // The caller holds mu.
-func (p *Policy) replace() {
-	if p.in != nil {
-		p.in.close()
-		p.in = nil
+func (s *shard) replace() {
+	if s.in != nil {
+		s.in.close()
+		s.in = nil
 	}
-	if !p.recreating && !p.closed {
-		p.recreating = true
-		p.done.Go(p.recreate)
+	s.pending.clear()
+	if !s.recreating && !s.closed && !s.moved {
+		s.recreating = true
+		s.policy.done.Go(s.recreate)
 	}
 }
 
 // recreate makes an instance with the present table and puts it in place. It ends when that is done, or with Close.
 // A guest in quarantine is not made again before it is asked again.
-func (p *Policy) recreate() {
-	for {
-		p.mu.Lock()
-		wait := p.quarantine.wait(p.module.options.Now())
-		p.mu.Unlock()
-		if !p.sleep(wait) {
-			return
-		}
-		p.mu.Lock()
-		t := p.table
-		p.mu.Unlock()
+func (s *shard) recreate() {
+	p := s.policy
+	for p.sleep(p.ward.wait(p.module.options.Now())) {
+		s.mu.Lock()
+		t := s.table
+		s.mu.Unlock()
 		in, class, err := (*instance)(nil), FailInit, error(nil)
-		if in, err = p.module.newInstance(p.cluster, p.module.shared); err == nil {
+		if in, err = p.newInstance(); err == nil {
 			class, err = FailEndpoints, in.setTable(t)
 		}
-		p.mu.Lock()
-		if err == nil && !p.closed && p.table != t {
-			p.settling.Add(1)
-			err = in.setTable(p.table)
-			p.settling.Add(-1)
+		s.mu.Lock()
+		if err == nil && !s.closed && s.table != t {
+			s.settling.Add(1)
+			err = in.setTable(s.table)
+			s.settling.Add(-1)
 		}
-		if err == nil && !p.closed {
-			p.in = in
-			p.recreating = false
-			p.stats.Recreated++
-			p.mu.Unlock()
+		if err == nil && !s.closed && !s.moved {
+			s.in = in
+			s.recreating = false
+			s.stats.Recreated++
+			s.mu.Unlock()
+			p.tell(EventRecreated, "")
 			return
 		}
 		if in != nil {
 			in.close()
 		}
-		if err != nil {
-			// Without an instance the guest cannot get better: back off from the first failure on.
-			p.failed(class, err)
-			if !p.quarantine.active() {
-				p.quarantine.enter(p.module.options.Now())
-			}
+		if err == nil {
+			s.recreating = false
+			s.mu.Unlock()
+			return
 		}
-		p.mu.Unlock()
+		// Without an instance the guest cannot get better: back off from the first failure on.
+		s.stats.Failures[class]++
+		s.mu.Unlock()
+		p.failed(class, err, true)
 	}
 }
 

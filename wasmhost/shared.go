@@ -16,12 +16,14 @@ const (
 	maxLogLines   = 20   // a second
 )
 
-// shared is what all instances of a module have in common: counters, series of metrics, and the right to log.
+// shared is what all instances of a policy have in common, in all versions of its module: counters, a key-value store,
+// series of metrics, and the right to log.
 type shared struct {
 	log  *slog.Logger
 	now  func() int64
 	ctrs [maxCounters]atomic.Int64
 	sums [maxSeries]atomic.Int64
+	kv   kv
 	n    atomic.Uint32 // counters that have a name
 	m    atomic.Uint32 // series that have a name
 
@@ -31,6 +33,22 @@ type shared struct {
 	second   int64
 	lines    int
 	dropped  uint64
+}
+
+// copy returns one with the same contents, for a rehearsal.
+func (s *shared) copy() *shared {
+	o := &shared{log: s.log, now: s.now}
+	s.mu.Lock()
+	o.ctrNames = append(o.ctrNames, s.ctrNames...)
+	o.series = append(o.series, s.series...)
+	s.mu.Unlock()
+	for i := range o.ctrNames {
+		o.ctrs[i].Store(s.ctrs[i].Load())
+	}
+	o.n.Store(uint32(len(o.ctrNames)))
+	o.m.Store(uint32(len(o.series)))
+	s.kv.copyTo(&o.kv)
+	return o
 }
 
 // Series is a metric that a guest keeps.

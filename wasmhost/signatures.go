@@ -91,22 +91,27 @@ func checkImports(m *fuel.Metered) error {
 			}
 			continue
 		}
-		if im.Module != hostModule {
-			faults = append(faults, fmt.Sprintf("import %q %q: there is no module %q, want %q", im.Module, im.Name, im.Module, hostModule))
+		functions := hostFunctions
+		switch im.Module {
+		case hostModule:
+		case wasiModule:
+			functions = wasiFunctions[:]
+		default:
+			faults = append(faults, fmt.Sprintf("import %q %q: there is no module %q, want %q or %q", im.Module, im.Name, im.Module, hostModule, wasiModule))
 			continue
 		}
-		i := slices.IndexFunc(hostFunctions, func(f hostFunction) bool { return f.name == im.Name })
+		i := slices.IndexFunc(functions, func(f hostFunction) bool { return f.name == im.Name })
 		if i < 0 {
 			fault := fmt.Sprintf("import %q %q: there is no such function", im.Module, im.Name)
 			var names []string
-			for _, f := range hostFunctions {
+			for _, f := range functions {
 				names = append(names, f.name)
 			}
 			if near := nearest(im.Name, names); near != "" {
 				fault += fmt.Sprintf("; is %q meant?", near)
 			}
 			faults = append(faults, fault)
-		} else if want := hostFunctions[i].typ; im.Type != want {
+		} else if want := functions[i].typ; im.Type != want {
 			faults = append(faults, fmt.Sprintf("import %q %q has type %v, want %v", im.Module, im.Name, im.Type, want))
 		}
 	}

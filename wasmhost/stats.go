@@ -51,6 +51,8 @@ const (
 	FailBadReturn                //
 	FailEndpoints                // lb_endpoints trapped, ran out of fuel, or cannot serve the table
 	FailInit                     // an instance could not be made again
+	FailFeedback                 // lb_feedback trapped or ran out of fuel
+	FailTick                     // lb_tick did
 	NumFailures
 )
 
@@ -59,7 +61,7 @@ func (f Failure) String() string {
 	if f >= NumFailures {
 		return fmt.Sprintf("Failure(%d)", uint8(f))
 	}
-	return [...]string{"trap", "fuel", "bad_index", "bad_return", "endpoints", "init"}[f]
+	return [...]string{"trap", "fuel", "bad_index", "bad_return", "endpoints", "init", "feedback", "tick"}[f]
 }
 
 // HistogramBuckets is how many buckets a Histogram has.
@@ -98,6 +100,7 @@ type Stats struct {
 	Failures    [NumFailures]uint64 //
 	Fuel        Histogram           // of a call that did not fail
 	Nanoseconds Histogram           // of a pick in the guest, lock included: one of 64
+	Unheard     uint64              // outcomes that the guest was not told
 	Recreated   uint64              // instances made in place of one that failed
 	Instances   int                 // now
 	Quarantined bool                // now; of a module, any of its policies
@@ -115,6 +118,7 @@ func (s *Stats) Add(o Stats) {
 	}
 	s.Fuel.add(&o.Fuel)
 	s.Nanoseconds.add(&o.Nanoseconds)
+	s.Unheard += o.Unheard
 	s.Recreated += o.Recreated
 	s.Instances += o.Instances
 	s.Quarantined = s.Quarantined || o.Quarantined

@@ -13,6 +13,7 @@ const (
 	StepInit      Step = "init"      // instantiation, lb_abi_v1, lb_alloc, lb_init
 	StepEndpoints Step = "endpoints" // lb_endpoints
 	StepDryRun    Step = "dry-run"   // lb_pick on a made-up table
+	StepRestore   Step = "restore"   // lb_restore of what the version before saved; its failure refuses no module
 )
 
 // StepError says at which step a module failed, and why.

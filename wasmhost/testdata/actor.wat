@@ -94,7 +94,7 @@
         (call $header (i32.const 0) (i32.const 128) (i32.const 64))
         (i32.mul (i32.const 100) (call $attr (i32.const 7) (i32.const 200) (i32.const 64))))
         (i32.mul (i32.const 10000) (call $header_eq (i32.const 0) (i32.const 128) (i32.const 5)))))
-    (if (i32.ne (call $kv_get (i32.const 16) (i32.const 4) (i32.const 300) (i32.const 8)) (i32.const -5)) (then unreachable))
+    (if (i32.ne (call $kv_get (i32.const 16) (i32.const 4) (i32.const 300) (i32.const 8)) (i32.const -1)) (then unreachable))
     (if (i32.ne (global.get $early) (i32.const -3)) (then unreachable))
     (if (i32.ne (call $header_id (i32.const 16) (i32.const 6)) (i32.const -3)) (then unreachable))
     (if (i32.ne (call $header (i32.const 9) (i32.const 128) (i32.const 64)) (i32.const -2)) (then unreachable))
@@ -159,6 +159,8 @@
     (if (i32.gt_u (i32.load offset=8 (local.get $table)) (i32.const 5)) (then
       (if (i32.eq (i32.load8_u (i32.const 66)) (i32.const 117)) (then unreachable))
       (if (i32.eq (i32.load8_u (i32.const 66)) (i32.const 108)) (then (loop $l br $l)))
+      (if (i32.eq (i32.load8_u (i32.const 66)) (i32.const 119)) (then                                         ;; w: log
+        (call $log (i32.const 1) (i32.const 23) (i32.const 5))))
       (if (i32.eq (i32.load8_u (i32.const 66)) (i32.const 110)) (then (return (i32.const -1))))))
     (i32.const 0))
   (func (export "lb_pick") (param $req i32) (result i32) (call $answer (i32.const 0) (local.get $req)))

@@ -3,7 +3,7 @@
   (memory (export "memory") 1)
   (global $table (mut i32) (i32.const 0))
   (global $heap (mut i32) (i32.const 1024))
-  (func (export "lb_abi_v1") (param i64) (result i64) (i64.const 0x0002_0000_0000))
+  (func (export "lb_abi_v1") (param i64) (result i64) (i64.const 0x0002_0000_0001))  ;; REPLICABLE
   (func (export "lb_alloc") (param i32) (param $len i32) (result i32)
     (local $p i32)
     (local.set $p (global.get $heap))

@@ -1,0 +1,114 @@
+package wasmhost
+
+import "fmt"
+
+// maxState is what lb_save may write at most, in bytes.
+const maxState = 256 << 10
+
+// takeOver moves the state of old, instance by instance, where both sides have a say in it. From then on old's guest is
+// not asked: whatever it would decide, nobody would remember. The old one has no veto over its removal, so a failure of
+// either side is told and leaves the new one without state.
+func (p *Policy) takeOver(old *Policy) {
+	for i, s := range p.shards {
+		if i >= len(old.shards) {
+			break
+		}
+		state, err := old.shards[i].move()
+		if err == nil && (len(state) == 0 || !p.module.info.Restore) {
+			continue
+		}
+		if err == nil {
+			err = s.restore(state)
+		}
+		if err != nil {
+			p.shared.log.Warn("a new version of the policy begins without the state of the old", "cluster", p.cluster, "err", err)
+			p.tell(EventRestoreRefused, err.Error())
+			continue
+		}
+		p.tell(EventRestored, fmt.Sprintf("%d bytes", len(state)))
+	}
+}
+
+// move ends the instance and returns what it saves, nil if that is nothing.
+func (s *shard) move() (state []byte, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.moved = true
+	if s.in == nil {
+		return nil, nil
+	}
+	s.flush(s.policy.module.options.Now())
+	if s.in == nil {
+		return nil, nil
+	}
+	state, err = s.in.save()
+	s.in.close()
+	s.in = nil
+	return state, err
+}
+
+// restore hands the guest a state. A guest that traps over it is made anew.
+func (s *shard) restore(state []byte) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.in == nil {
+		return fmt.Errorf("there is no instance to restore to")
+	}
+	refused, fault := s.in.restoreState(state)
+	if fault == nil || refused {
+		return fault
+	}
+	s.in.close()
+	in, err := s.policy.newInstance()
+	if s.in = in; err == nil {
+		err = in.setTable(s.table)
+	}
+	if err != nil {
+		s.failed(FailInit, err)
+		s.replace()
+	}
+	return fault
+}
+
+// save returns what the guest wants its successor to know, nil if that is nothing.
+func (in *instance) save() ([]byte, error) {
+	f := in.mod.ExportedFunction("lb_save")
+	if f == nil {
+		return nil, nil
+	}
+	if in.state.size < maxState {
+		if err := in.allocate(allocState, maxState, &in.state); err != nil {
+			return nil, err
+		}
+	}
+	in.stack[0], in.stack[1] = uint64(in.state.at), uint64(in.state.size)
+	if err := in.invoke(f, inState, stateFuel); err != nil {
+		return nil, fmt.Errorf("lb_save: %w", err)
+	}
+	n := int32(in.stack[0])
+	switch {
+	case n <= 0:
+		return nil, nil
+	case uint32(n) > in.state.size:
+		return nil, fmt.Errorf("lb_save answered %d, want at most %d bytes", n, in.state.size)
+	}
+	return append([]byte(nil), in.state.view[:n]...), nil
+}
+
+// restoreState hands the guest a state. refused says that the guest does not want it, and is as good as before.
+func (in *instance) restoreState(state []byte) (refused bool, err error) {
+	if len(state) > int(in.state.size) {
+		if err := in.allocate(allocState, len(state), &in.state); err != nil {
+			return false, err
+		}
+	}
+	copy(in.state.view, state)
+	in.stack[0], in.stack[1] = uint64(in.state.at), uint64(len(state))
+	if err := in.invoke(in.mod.ExportedFunction("lb_restore"), inState, stateFuel); err != nil {
+		return false, fmt.Errorf("lb_restore: %w", err)
+	}
+	if code := int32(in.stack[0]); code < 0 {
+		return true, fmt.Errorf("lb_restore refuses a state of %d bytes: it answered %d", len(state), code)
+	}
+	return false, nil
+}
