@@ -30,6 +30,11 @@ type Settings struct {
 	// Policy picks. If it is also a policies.Failover it decides about retries, otherwise Failover does.
 	Policy   policies.Policy
 	Failover policies.Failover
+	// PolicyName and PolicyDigest say which policy that is: the name that configuration uses, and the sha256 of its
+	// module in hex, "" of a built-in.
+	PolicyName, PolicyDigest string
+	// Sticky is nil if the cluster sets no affinity cookie.
+	Sticky *Sticky
 	// Zone is the gateway's own zone, "" if it has none.
 	Zone string
 	// Transport makes the connection pool of an endpoint at host:port.
@@ -49,7 +54,10 @@ type Snapshot struct {
 	Picker    policies.Picker
 	Failover  policies.Failover
 	Observer  policies.Observer // nil if the policy does not learn from outcomes
+	Sticky    *Tokens           // nil if the cluster sets no affinity cookie
 	Endpoints []*Endpoint       // Endpoints[i] belongs to Table.Endpoints[i]
+
+	PolicyName, PolicyDigest string // as in Settings
 }
 
 // reconcileEvery is how often leases, ejections and rates are looked at. It bounds how late an expired lease is seen.
@@ -91,6 +99,9 @@ func New(name string, s Settings, leases *Leases, log *slog.Logger) (*Cluster, e
 	c := &Cluster{
 		name: name, leases: leases, log: log.With("cluster", name),
 		wake: make(chan struct{}, 1), endpoints: map[string]*Endpoint{}, sweptAt: time.Now(),
+	}
+	if err := s.Sticky.Check(); err != nil {
+		return nil, fmt.Errorf("cluster %q: %w", name, err)
 	}
 	c.adopt(s)
 	if err := c.rebuild(nil, "start"); err != nil {
@@ -146,6 +157,9 @@ func (c *Cluster) Configure(s Settings) error {
 	defer c.mu.Unlock()
 	if c.closed {
 		return fmt.Errorf("cluster %q: closed", c.name)
+	}
+	if err := s.Sticky.Check(); err != nil {
+		return fmt.Errorf("cluster %q: %w", c.name, err)
 	}
 	old := c.settings
 	c.adopt(s)
@@ -226,7 +240,11 @@ func (c *Cluster) rebuild(instances []discovery.Instance, why string) error {
 		c.startProbe(e)
 	}
 	c.absorb(instances)
-	s := &Snapshot{Table: t, Picker: picker, Failover: c.settings.Failover, Endpoints: make([]*Endpoint, len(t.Endpoints))}
+	s := &Snapshot{
+		Table: t, Picker: picker, Failover: c.settings.Failover, Sticky: newTokens(c.settings.Sticky, c.name, t),
+		Endpoints:  make([]*Endpoint, len(t.Endpoints)),
+		PolicyName: c.settings.PolicyName, PolicyDigest: c.settings.PolicyDigest,
+	}
 	if f, ok := c.settings.Policy.(policies.Failover); ok {
 		s.Failover = f
 	}

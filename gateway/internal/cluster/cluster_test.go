@@ -20,6 +20,8 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
+var discard = slog.New(slog.DiscardHandler)
+
 type transport struct{ rescued, closed atomic.Int32 }
 
 func (t *transport) Rescue() { t.rescued.Add(1) }
@@ -53,7 +55,7 @@ func settings() Settings {
 
 func start(t *testing.T, s Settings, leases *Leases) *Cluster {
 	t.Helper()
-	c, err := New("web", s, leases, slog.New(slog.DiscardHandler))
+	c, err := New("web", s, leases, discard)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -387,7 +389,7 @@ func TestHeartbeat(t *testing.T) {
 	defer leases.Close()
 	s := settings()
 	s.Heartbeat = 300 * time.Millisecond
-	c, err := New("web", s, leases, slog.New(slog.DiscardHandler))
+	c, err := New("web", s, leases, discard)
 	if err != nil {
 		t.Fatal(err)
 	}

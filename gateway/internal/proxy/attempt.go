@@ -17,6 +17,7 @@ type attempt struct {
 	outcome  policies.Outcome
 	feedback policies.Feedback // the rest of what the policy is told
 	owed     bool              // the policy was not told yet
+	sticky   bool              // the policy wants the client bound to the endpoint
 }
 
 // begin counts an attempt at endpoint i, which the policy has just chosen.
@@ -25,6 +26,7 @@ func (x *exchange) begin(a *attempt, i int) {
 	*a = attempt{
 		endpoint: x.snap.Endpoints[i],
 		began:    time.Now(),
+		sticky:   r.SetSticky,
 		outcome:  policies.Outcome{Endpoint: i, Class: policies.Reset, Load: -1},
 		feedback: policies.Feedback{
 			Num: x.snap.Table.Endpoints[i].Num, Tag: r.Tag, Shadow: r.ShadowTag, Instance: r.Instance, Attempt: r.Attempt,

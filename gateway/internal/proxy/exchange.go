@@ -112,6 +112,11 @@ func (x *exchange) describe(trusted bool) {
 		Attrs:         (*attrs)(x),
 	}
 	r.Last.Endpoint = policies.None
+	if k := x.snap.Sticky; k != nil {
+		if token, ok := x.head.cookie(k.Cookie); ok {
+			r.StickyEP = k.Endpoint(token)
+		}
+	}
 	if x.method.Idempotent() {
 		r.Flags |= policies.Idempotent
 	}

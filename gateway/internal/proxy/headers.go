@@ -250,6 +250,7 @@ var (
 	connectionName    = []byte("Connection")
 	contentLengthName = []byte("Content-Length")
 	viaName           = []byte("Via")
+	setCookieName     = []byte("Set-Cookie")
 	hopNames          = [][]byte{
 		[]byte("Keep-Alive"), []byte("Proxy-Connection"), []byte("Proxy-Authenticate"),
 		[]byte("Proxy-Authentication-Info"), []byte("Trailer"), []byte("Upgrade"),

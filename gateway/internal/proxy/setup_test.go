@@ -58,6 +58,7 @@ var transient = policies.Conditions{
 
 type options struct {
 	policy   policies.Policy
+	sticky   *cluster.Sticky
 	failover policies.Failover
 	pool     upstream.Config
 	route    Route
@@ -94,7 +95,7 @@ func startAt(tb testing.TB, o options, addresses ...string) *gateway {
 		o.failover = &policies.NextEndpoint{Conditions: transient}
 	}
 	c, err := cluster.New("web", cluster.Settings{
-		Policy: o.policy, Failover: o.failover,
+		Policy: o.policy, Failover: o.failover, Sticky: o.sticky, PolicyName: "in_order", PolicyDigest: "d1",
 		Transport: func(address string) cluster.Transport {
 			p := o.pool
 			p.Address = address
