@@ -54,17 +54,23 @@ type View struct {
 	Panic   bool      // health is ignored: Up holds every endpoint of the table with a weight above 0
 
 	bits []uint64
+	kept []uint64
 }
 
 // NewView returns the view of t in which the endpoints for which up answers true get traffic. Endpoints of weight 0
-// are left out. With panic set, up is not asked.
+// get no new sessions: they are not in Up. With panic set, up is not asked.
 func NewView(t *Table, gen uint32, panic bool, up func(i int) bool) *View {
-	v := &View{Table: t, Gen: gen, Panic: panic, bits: make([]uint64, (len(t.Endpoints)+63)/64)}
+	words := (len(t.Endpoints) + 63) / 64
+	v := &View{Table: t, Gen: gen, Panic: panic, bits: make([]uint64, words), kept: make([]uint64, words)}
 	v.Up = make([]uint32, 0, len(t.Endpoints))
 	last := uint8(len(v.TierEnd) - 1)
 	for tier := range last + 1 {
 		for i, e := range t.Endpoints {
-			if min(e.Tier, last) != tier || e.Weight == 0 || !panic && !up(i) {
+			if min(e.Tier, last) != tier || !panic && !up(i) {
+				continue
+			}
+			if e.Weight == 0 {
+				v.kept[i/64] |= 1 << (i % 64)
 				continue
 			}
 			v.Up = append(v.Up, uint32(i))
@@ -78,6 +84,18 @@ func NewView(t *Table, gen uint32, panic bool, up func(i int) bool) *View {
 // Usable reports whether endpoint i may get traffic in v. It accepts any i, also out of range.
 func (v *View) Usable(i int) bool {
 	return uint(i) < uint(len(v.Table.Endpoints)) && v.bits[i/64]&(1<<(i%64)) != 0
+}
+
+// Keeps reports whether endpoint i gets no new sessions, its weight being 0, but may go on with those it has. It accepts
+// any i.
+func (v *View) Keeps(i int) bool {
+	return uint(i) < uint(len(v.Table.Endpoints)) && v.kept[i/64]&(1<<(i%64)) != 0
+}
+
+// MayServe reports whether the next attempt of r may go to endpoint i: one that is usable, or the one of r's own
+// session, and not tried before. It accepts any i.
+func (v *View) MayServe(r *Request, i int) bool {
+	return (v.Usable(i) || i == r.StickyEP && v.Keeps(i)) && !r.HasTried(uint32(i))
 }
 
 // Candidates returns the indexes of the first tier in which r has an endpoint left to try, or nil. The slice is part

@@ -72,7 +72,7 @@ func settle(answer int32, b []byte, r *policies.Request, v *policies.View, retry
 		switch i := int(answer); {
 		case i >= len(v.Table.Endpoints):
 			return BadIndex, policies.None
-		case !v.Usable(i) || r.HasTried(uint32(i)):
+		case !v.MayServe(r, i):
 			return Stale, policies.None
 		default:
 			readAnswers(b, r)
@@ -108,7 +108,7 @@ func settleList(b []byte, r *policies.Request, v *policies.View) (Result, int) {
 	for k := range int(n) {
 		i := le.Uint32(b[outEndpoints+4*k:])
 		switch {
-		case uint64(i) >= uint64(len(v.Table.Endpoints)) || !v.Usable(int(i)) || r.HasTried(i):
+		case uint64(i) >= uint64(len(v.Table.Endpoints)) || !v.MayServe(r, int(i)):
 		case first == policies.None:
 			first = int(i)
 		default:
@@ -129,7 +129,7 @@ func nextListed(r *policies.Request, v *policies.View) int {
 		i := r.List[0]
 		copy(r.List[:], r.List[1:r.NList])
 		r.NList--
-		if v.Usable(int(i)) && !r.HasTried(i) {
+		if v.MayServe(r, int(i)) {
 			return int(i)
 		}
 	}

@@ -99,7 +99,12 @@ func (p *Policy) Observe(v *policies.View, f policies.Feedback) {
 		r.flags |= fbClientGone
 	}
 	s := p.shards[f.Instance%uint32(len(p.shards))]
-	if s.pending.add(r) < maxRecords || !s.mu.TryLock() {
+	switch full := s.pending.add(r) >= maxRecords; {
+	case !full:
+		return
+	case p.module.options.Manual: // a trace is replayed to the bit
+		s.mu.Lock()
+	case !s.mu.TryLock():
 		return
 	}
 	s.flush(f.Now)
@@ -174,13 +179,18 @@ func (p *Policy) run() {
 }
 
 // Advance tells the guest the outcomes that wait, and calls lb_tick if it is due at now, in nanoseconds of the policy's
-// clock. Unless the module is Manual, it is called every 10 ms.
+// clock. Unless the module is Manual, a goroutine of the policy calls it every 10 ms. If it is, Advance also makes an
+// instance in place of one that failed.
 func (p *Policy) Advance(now int64) {
 	for _, s := range p.shards {
 		s.mu.Lock()
 		s.flush(now)
 		s.tick(now)
+		again := s.recreating && p.module.options.Manual
 		s.mu.Unlock()
+		if again && p.ward.wait(now) <= 0 {
+			s.remake()
+		}
 	}
 }
 

@@ -17,16 +17,19 @@ func (s *shard) failed(f Failure, err error) {
 	s.policy.failed(f, err, false)
 }
 
-// replace discards the instance, which a trap leaves in an undefined state, and has another made in the background.
-// The caller holds mu.
+// replace discards the instance, which a trap leaves in an undefined state, and has another made: in the background, or
+// by the next Advance of a manual policy. The caller holds mu.
 func (s *shard) replace() {
 	if s.in != nil {
 		s.in.close()
 		s.in = nil
 	}
 	s.pending.clear()
-	if !s.recreating && !s.closed && !s.moved {
-		s.recreating = true
+	if s.recreating || s.closed || s.moved {
+		return
+	}
+	s.recreating = true
+	if !s.policy.module.options.Manual {
 		s.policy.done.Go(s.recreate)
 	}
 }
@@ -35,41 +38,46 @@ func (s *shard) replace() {
 // A guest in quarantine is not made again before it is asked again.
 func (s *shard) recreate() {
 	p := s.policy
-	for p.sleep(p.ward.wait(p.module.options.Now())) {
-		s.mu.Lock()
-		t := s.table
-		s.mu.Unlock()
-		in, class, err := (*instance)(nil), FailInit, error(nil)
-		if in, err = p.newInstance(); err == nil {
-			class, err = FailEndpoints, in.setTable(t)
-		}
-		s.mu.Lock()
-		if err == nil && !s.closed && s.table != t {
-			s.settling.Add(1)
-			err = in.setTable(s.table)
-			s.settling.Add(-1)
-		}
-		if err == nil && !s.closed && !s.moved {
-			s.in = in
-			s.recreating = false
-			s.stats.Recreated++
-			s.mu.Unlock()
-			p.tell(EventRecreated, "")
-			return
-		}
-		if in != nil {
-			in.close()
-		}
-		if err == nil {
-			s.recreating = false
-			s.mu.Unlock()
-			return
-		}
-		// Without an instance the guest cannot get better: back off from the first failure on.
-		s.stats.Failures[class]++
-		s.mu.Unlock()
-		p.failed(class, err, true)
+	for p.sleep(p.ward.wait(p.module.options.Now())) && !s.remake() {
 	}
+}
+
+// remake makes an instance once. It answers false if that failed.
+func (s *shard) remake() (done bool) {
+	p := s.policy
+	s.mu.Lock()
+	t := s.table
+	s.mu.Unlock()
+	in, class, err := (*instance)(nil), FailInit, error(nil)
+	if in, err = p.newInstance(); err == nil {
+		class, err = FailEndpoints, in.setTable(t)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	wanted := !s.closed && !s.moved
+	if err == nil && wanted && s.table != t {
+		s.settling.Add(1)
+		err = in.setTable(s.table)
+		s.settling.Add(-1)
+	}
+	if err == nil && wanted {
+		s.in = in
+		s.recreating = false
+		s.stats.Recreated++
+		p.tell(EventRecreated, "")
+		return true
+	}
+	if in != nil {
+		in.close()
+	}
+	if !wanted {
+		s.recreating = false
+		return true
+	}
+	// Without an instance the guest cannot get better: back off from the first failure on.
+	s.stats.Failures[class]++
+	p.failed(class, err, true)
+	return false
 }
 
 // sleep waits for d, and reports false if the policy was closed by then.
