@@ -5,6 +5,7 @@ import (
 	"crypto/subtle"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"net"
 	"net/http"
 	"net/netip"
@@ -31,6 +32,10 @@ func (g *Gateway) adminHandler() http.Handler {
 		writeJSON(w, http.StatusOK, map[string]any{"policies": g.Policies()})
 	})
 	api.HandleFunc("GET /api/v1/policies/{name}", g.getPolicy)
+	api.HandleFunc("PUT /api/v1/policies/{name}", g.putPolicy)
+	api.HandleFunc("POST /api/v1/policies/{name}/rollback", g.postPolicy(g.Rollback))
+	api.HandleFunc("POST /api/v1/policies/{name}/promote", g.postPolicy(g.Promote))
+	api.HandleFunc("GET /api/v1/events", g.getEvents)
 	api.HandleFunc("POST /api/v1/reload", func(w http.ResponseWriter, _ *http.Request) {
 		if err := g.Reload(); err != nil {
 			writeError(w, http.StatusUnprocessableEntity, err)
@@ -105,13 +110,15 @@ func (g *Gateway) getCluster(w http.ResponseWriter, r *http.Request) {
 }
 
 func (g *Gateway) getPolicy(w http.ResponseWriter, r *http.Request) {
-	for _, p := range g.Policies() {
-		if p.Name == r.PathValue("name") {
-			writeJSON(w, http.StatusOK, p)
-			return
-		}
+	p := g.policy(r.PathValue("name"))
+	if p == nil {
+		writeError(w, http.StatusNotFound, fmt.Errorf("policy %q: %w", r.PathValue("name"), errNoPolicy))
+		return
 	}
-	writeError(w, http.StatusNotFound, errors.New("no policy "+r.PathValue("name")))
+	s := g.describe(p)
+	s.Shadow = g.shadowOf(p)
+	s.Events = g.events.of(p.name)
+	writeJSON(w, http.StatusOK, s)
 }
 
 // postEndpoint is drain, eject and readmit, the operator's word on an endpoint, and beat, the endpoint's own.

@@ -4,6 +4,7 @@ package gateway
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -35,19 +36,24 @@ type Options struct {
 
 // Gateway is a running gateway.
 type Gateway struct {
-	options  Options
-	log      *slog.Logger
-	registry *prometheus.Registry
-	host     *wasmhost.Host
-	leases   *cluster.Leases
-	data     *proxy.Server
-	admin    *http.Server
-	token    atomic.Pointer[string]
-	reloads  reloadCounts
-	draining atomic.Bool    // Shutdown began
-	serving  sync.WaitGroup // data listeners and the admin server
+	options   Options
+	log       *slog.Logger
+	registry  *prometheus.Registry
+	host      *wasmhost.Host
+	cacheDir  string // of host's native code, as configured when it was made
+	leases    *cluster.Leases
+	data      *proxy.Server
+	admin     *http.Server
+	token     atomic.Pointer[string]
+	reloads   reloadCounts
+	events    *events
+	ownSecret [32]byte       // for cookies of clusters without a secret of their own
+	watcher   *watcher       // of the files of policies; nil until the first configuration is taken
+	draining  atomic.Bool    // Shutdown began
+	serving   sync.WaitGroup // data listeners and the admin server
 
-	reloading sync.Mutex // held during Reload and Shutdown, so there is one at a time
+	reloading sync.Mutex       // held while anything is changed, and during Shutdown: one at a time
+	seen      map[string]stamp // by policy, of its file when it was last looked at; guarded by reloading
 
 	mu        sync.Mutex // guards what follows; held briefly
 	config    *config.Config
@@ -72,7 +78,8 @@ type member struct {
 // lines, each with its position.
 func Start(o Options) (*Gateway, error) {
 	g := &Gateway{
-		options: o, log: o.Log, registry: prometheus.NewRegistry(),
+		options: o, log: o.Log, registry: prometheus.NewRegistry(), events: newEvents(),
+		seen:    map[string]stamp{},
 		members: map[string]*member{}, policies: map[string]*policy{}, listeners: map[string]net.Listener{},
 	}
 	if err := g.start(); err != nil {
@@ -86,9 +93,7 @@ func Start(o Options) (*Gateway, error) {
 
 func (g *Gateway) start() (err error) {
 	ctx := context.Background()
-	if g.host, err = wasmhost.NewHost(wasmhost.HostOptions{Log: g.log}); err != nil {
-		return fmt.Errorf("wasm host: %w", err)
-	}
+	_, _ = rand.Read(g.ownSecret[:]) // never fails
 	if g.leases, err = cluster.NewLeases(maxLeases); err != nil {
 		return fmt.Errorf("leases: %w", err)
 	}
@@ -98,13 +103,23 @@ func (g *Gateway) start() (err error) {
 	}
 	g.data = proxy.New(g.log)
 	g.register()
-	return g.apply(ctx, cfg, true)
+	if err := g.apply(ctx, cfg, true); err != nil {
+		return err
+	}
+	g.watcher = newWatcher(g.log, g.refresh)
+	g.watcher.watch(watched(cfg))
+	return nil
 }
 
 // load reads the configuration. The error is of type config.Errors and tells everything that is wrong with it, modules
 // included.
 func (g *Gateway) load(ctx context.Context) (*config.Config, error) {
 	cfg, err := config.Load(g.options.Path, config.Options{BuiltIns: policies.Names(), Environment: os.LookupEnv})
+	if g.host == nil && cfg != nil {
+		if err := g.openHost(cfg.Wasm.CacheDir); err != nil {
+			return nil, err
+		}
+	}
 	errs, ok := err.(config.Errors)
 	if !ok || cfg == nil {
 		return cfg, err
@@ -147,6 +162,11 @@ const adminListener = "admin:"
 // Shutdown stops taking connections, lets requests in flight finish until ctx ends, and releases everything.
 func (g *Gateway) Shutdown(ctx context.Context) error {
 	g.draining.Store(true) // a reload that is under way may take its time
+	g.events.add(Event{Kind: kindDraining})
+	g.events.close()
+	if g.watcher != nil {
+		g.watcher.close()
+	}
 	g.reloading.Lock()
 	defer g.reloading.Unlock()
 	g.mu.Lock()

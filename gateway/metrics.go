@@ -1,7 +1,6 @@
 package gateway
 
 import (
-	"math"
 	"runtime"
 	"strconv"
 	"time"
@@ -13,7 +12,6 @@ import (
 	"github.com/weir-lb/weir/gateway/internal/proxy"
 	"github.com/weir-lb/weir/gateway/internal/upstream"
 	"github.com/weir-lb/weir/policies"
-	"github.com/weir-lb/weir/wasmhost"
 )
 
 // maxEndpointSeries is the size of a cluster above which its endpoints have no series of their own.
@@ -62,6 +60,12 @@ var (
 	mRecreated   = family(counter, "weir_policy_instances_recreated_total", "Guest instances replaced after a failure.", "policy")
 	mQuarantined = family(gauge, "weir_policy_quarantined", "1 while the policy is in quarantine.", "policy")
 	mRefused     = family(gauge, "weir_policy_refused", "1 if the module was refused and the fallback serves.", "policy")
+	mInfo        = family(gauge, "weir_policy_info", "1, with digest and source (file, api, promoted) of the version that serves.", "policy", "digest", "source")
+	mGuest       = family(gauge, "weir_policy_guest", "What a guest counts itself, by the name it gives.", "policy", "name")
+	mShadowPicks = family(counter, "weir_policy_shadow_picks_total", "Picks that a policy and its shadow both decided.", "policy", "candidate", "agreed")
+	mShadowShare = family(counter, "weir_policy_shadow_share", "How often a policy (active) and its shadow (candidate) chose an endpoint.", "policy", "candidate", "cluster", "endpoint", "by")
+	mEvents      = family(counter, "weir_policy_events_total", "What happened to a policy, by kind.", "policy", "kind")
+	mMissed      = family(counter, "weir_events_missed_total", "Events that readers of /api/v1/events were too slow for.")
 	mEngine      = family(gauge, "weir_wasm_engine", "1 for the engine that runs guests (compiler or interpreter).", "engine")
 	mReloads     = family(counter, "weir_reloads_total", "Reloads of the configuration, by result (ok, refused).", "result")
 	mReloaded    = family(gauge, "weir_config_last_reload_timestamp_seconds", "When the configuration was last taken.")
@@ -71,7 +75,7 @@ var (
 var families = []*metric{
 	mRequests, mDuration, mAttempts, mRetries, mRejected, mAborted, mClients, mUp, mInflight, mEWMA, mEjections, mPicked,
 	mEndpoints, mAge, mConnections, mLeases, mPicks, mFuel, mPickSeconds, mFailures, mRecreated, mQuarantined,
-	mRefused, mEngine, mReloads, mReloaded, mBuild,
+	mRefused, mInfo, mGuest, mShadowPicks, mShadowShare, mEvents, mMissed, mEngine, mReloads, mReloaded, mBuild,
 }
 
 func (g *Gateway) register() {
@@ -99,7 +103,13 @@ func (g *Gateway) Collect(ch chan<- prometheus.Metric) {
 	c.add(mLeases, float64(l.Overruns), "overrun")
 	for _, p := range g.loaded() {
 		c.policy(p)
+		c.shadow(p.name, g.shadowOf(p))
 	}
+	counts, missed := g.events.tally()
+	for k, n := range counts {
+		c.add(mEvents, float64(n), k.policy, k.kind)
+	}
+	c.add(mMissed, float64(missed))
 	c.add(mEngine, 1, g.host.Engine())
 	c.add(mReloads, float64(g.reloads.ok.Load()), "ok")
 	c.add(mReloads, float64(g.reloads.refused.Load()), "refused")
@@ -187,36 +197,4 @@ func (c collection) cluster(m *cluster.Cluster) {
 	}
 	c.add(mConnections, float64(idle), s.Name, "idle")
 	c.add(mConnections, float64(active), s.Name, "active")
-}
-
-func (c collection) policy(p *policy) {
-	refused := 0.0
-	if p.module == nil {
-		refused = 1
-	}
-	c.add(mRefused, refused, p.name)
-	s := p.stats()
-	for r, n := range s.Picks {
-		c.add(mPicks, float64(n), p.name, wasmhost.Result(r).String())
-	}
-	for f, n := range s.Failures {
-		c.add(mFailures, float64(n), p.name, wasmhost.Failure(f).String())
-	}
-	c.powers(mFuel, s.Fuel, 1, p.name)
-	c.powers(mPickSeconds, s.Nanoseconds, 1e9, p.name)
-	c.add(mRecreated, float64(s.Recreated), p.name)
-	quarantined := 0.0
-	if s.Quarantined {
-		quarantined = 1
-	}
-	c.add(mQuarantined, quarantined, p.name)
-}
-
-// powers sends a histogram of powers of two, in units of which a metric's unit has so many.
-func (c collection) powers(m *metric, h wasmhost.Histogram, units float64, labels ...string) {
-	bounds := make([]float64, len(h.Counts)-1)
-	for i := range bounds {
-		bounds[i] = (math.Exp2(float64(i)) - 1) / units // the largest whole number in the bucket
-	}
-	c.histogram(m, bounds, h.Counts[:], float64(h.Sum)/units, labels...)
 }

@@ -1,101 +1,35 @@
 package gateway
 
 import (
-	"context"
-	"crypto/sha256"
-	"encoding/hex"
-	"errors"
-	"fmt"
 	"maps"
 	"math"
-	"os"
 	"slices"
+	"time"
 
-	"github.com/weir-lb/weir/gateway/internal/config"
 	"github.com/weir-lb/weir/wasmhost"
 )
 
-// policy is a Wasm policy of the configuration. Its module is nil if it was refused; then its fallback serves.
-type policy struct {
-	name   string
-	config *config.Policy
-	digest string // sha256 of the file, hex
-	key    string // equal keys mean the same module with the same options
-	module *wasmhost.Module
-	err    error // why it was refused
-
-	carried wasmhost.Stats // of the modules that had the name before: counters must not fall
-}
-
-// carry takes over what old counted. It comes before anybody else knows p.
-func (p *policy) carry(old *policy) {
-	p.carried.Add(old.stats())
-	p.carried.Instances, p.carried.Quarantined, p.carried.LastFailure = 0, false, ""
-}
-
-// stats are the counts of all modules that the policy had.
-func (p *policy) stats() wasmhost.Stats {
-	s := p.carried
-	if p.module != nil {
-		s.Add(p.module.Stats())
-	}
-	return s
-}
-
-func (p *policy) close() {
-	if p != nil && p.module != nil {
-		_ = p.module.Close()
-	}
-}
-
-// loadPolicy loads a policy, or returns the one that serves if neither its file nor its options changed. The error,
-// if any, has the position of the policy in the configuration; the policy is then one without a module, unless it is
-// not what the configuration pins.
-func (g *Gateway) loadPolicy(ctx context.Context, cfg *config.Config, name string) (*policy, *config.Error) {
-	pc := cfg.Policies[name]
-	path := config.Child("policies", name)
-	module, err := os.ReadFile(pc.Wasm)
-	if err != nil {
-		return nil, cfg.Error(config.Child(path, "wasm"), err.Error(), "a readable file")
-	}
-	sum := sha256.Sum256(module)
-	p := &policy{name: name, config: pc, digest: hex.EncodeToString(sum[:])}
-	if pc.SHA256 != "" && pc.SHA256 != p.digest {
-		return nil, cfg.Error(config.Child(path, "sha256"), fmt.Sprintf("a module with sha256 %s", p.digest), pc.SHA256)
-	}
-	p.key = p.digest + fingerprint(pc)
-	if old := g.policies[name]; old != nil && old.key == p.key && old.module != nil {
-		return old, nil
-	}
-	onError := wasmhost.Fallback
-	if pc.OnError == "reject" {
-		onError = wasmhost.Reject
-	}
-	p.module, err = g.host.Load(ctx, module, wasmhost.Options{
-		Name: name, Config: pc.Config, Memory: pc.Memory, OnError: onError,
-		Fuel: wasmhost.Budgets{Init: pc.Fuel.Init, Endpoints: pc.Fuel.Endpoints, Pick: pc.Fuel.Pick},
-	})
-	if err != nil {
-		p.module, p.err = nil, err
-		return p, cfg.Error(config.Child(path, "wasm"), err.Error(), "a module that passes every step")
-	}
-	return p, nil
-}
-
 // PolicyStatus is a Wasm policy as the admin API shows it.
 type PolicyStatus struct {
-	Name     string   `json:"name"`
-	File     string   `json:"file"`
-	Digest   string   `json:"digest"` // sha256, hex
-	State    string   `json:"state"`  // serving, refused (its fallback serves), or quarantined
-	Error    string   `json:"error,omitempty"`
-	Step     string   `json:"step,omitempty"` // at which it was refused
-	Fallback string   `json:"fallback"`
-	Clusters []string `json:"clusters"`
-	Engine   string   `json:"engine"`
-	Exports  []string `json:"exports,omitempty"`
-	Imports  []string `json:"imports,omitempty"`
-	Columns  []string `json:"columns,omitempty"` // live figures the guest reads
+	Name       string          `json:"name"`
+	File       string          `json:"file"`
+	Digest     string          `json:"digest"`             // sha256, hex
+	FileDigest string          `json:"file_digest"`        // of the file when it was last taken: what a restart begins with
+	Source     string          `json:"source"`             // of what serves: file, api or promoted
+	Since      time.Time       `json:"since"`              // when it began to serve
+	Previous   *PreviousStatus `json:"previous,omitempty"` // what a rollback returns to
+	Size       int             `json:"size"`               // bytes
+	State      string          `json:"state"`              // serving, refused (its fallback serves), or quarantined
+	Error      string          `json:"error,omitempty"`
+	Step       string          `json:"step,omitempty"` // at which it was refused
+	Fallback   string          `json:"fallback"`
+	Clusters   []string        `json:"clusters"`
+	Engine     string          `json:"engine"`
+	Exports    []string        `json:"exports,omitempty"`
+	Imports    []string        `json:"imports,omitempty"`
+	Columns    []string        `json:"columns,omitempty"` // live figures the guest reads
+	Replicable bool            `json:"replicable"`        // may run as several instances
+	CompileMS  float64         `json:"compile_ms"`        // next to nothing if native code was in the cache
 
 	Instances   int               `json:"instances"`
 	Recreated   uint64            `json:"instances_recreated"`
@@ -105,6 +39,16 @@ type PolicyStatus struct {
 	Fallbacks   uint64            `json:"fallbacks"`               // picks that the native fallback made
 	PickNanos   float64           `json:"pick_nanoseconds_median"` // of one call in 64, estimated within a power of two
 	FuelMean    float64           `json:"fuel_mean"`               // of a call that did not fail
+	Guest       map[string]int64  `json:"guest,omitempty"`         // what the guest counts itself, by name
+	Shadow      *ShadowStatus     `json:"shadow,omitempty"`        // of one policy alone
+	Events      []Event           `json:"events,omitempty"`        // the last 32, oldest first; of one policy alone
+}
+
+// PreviousStatus is the version of a policy that served before.
+type PreviousStatus struct {
+	Digest string    `json:"digest"`
+	Source string    `json:"source"`
+	Since  time.Time `json:"since"` // when it began to serve
 }
 
 // loaded returns the Wasm policies by name.
@@ -118,6 +62,13 @@ func (g *Gateway) loaded() []*policy {
 	return out
 }
 
+// policy returns the Wasm policy of that name, nil if there is none.
+func (g *Gateway) policy(name string) *policy {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.policies[name]
+}
+
 // Policies describes the Wasm policies, by name.
 func (g *Gateway) Policies() []PolicyStatus {
 	out := []PolicyStatus{}
@@ -129,8 +80,11 @@ func (g *Gateway) Policies() []PolicyStatus {
 
 func (g *Gateway) describe(p *policy) PolicyStatus {
 	s := PolicyStatus{
-		Name: p.name, File: p.config.Wasm, Digest: p.digest, State: "serving", Fallback: p.config.Fallback,
-		Clusters: []string{}, Engine: g.host.Engine(),
+		Name: p.name, File: p.config.Wasm, Digest: p.digest, FileDigest: p.file, Source: p.source, Since: p.since,
+		Size: len(p.wasm), State: "serving", Fallback: p.config.Fallback, Clusters: []string{}, Engine: g.host.Engine(),
+	}
+	if v := p.previous; v != nil {
+		s.Previous = &PreviousStatus{v.digest, v.source, v.since}
 	}
 	g.mu.Lock()
 	for _, name := range slices.Sorted(maps.Keys(g.members)) {
@@ -140,33 +94,53 @@ func (g *Gateway) describe(p *policy) PolicyStatus {
 	}
 	g.mu.Unlock()
 	if p.module == nil {
-		s.State, s.Error = "refused", p.err.Error()
-		if step, ok := errors.AsType[*wasmhost.StepError](p.err); ok {
-			s.Step = string(step.Step)
-		}
+		s.State, s.Error, s.Step = "refused", p.err.Error(), stepOf(p.err)
 		return s
 	}
 	info, st := p.module.Info(), p.stats()
 	s.Exports, s.Imports, s.Columns = info.Exports, info.Imports, info.Columns
+	s.Replicable, s.CompileMS = info.Replicable, milliseconds(info.Compile)
 	s.Instances, s.Recreated, s.LastFailure = st.Instances, st.Recreated, st.LastFailure
 	if st.Quarantined {
 		s.State = "quarantined"
 	}
-	s.Picks, s.Failures = map[string]uint64{}, map[string]uint64{}
+	s.Picks, s.Failures = byResult(st), byClass(st)
 	for r, n := range st.Picks {
-		s.Picks[wasmhost.Result(r).String()] = n
 		switch wasmhost.Result(r) {
 		case wasmhost.Chosen, wasmhost.Listed, wasmhost.Refused, wasmhost.Stopped: // the guest's own
 		default:
 			s.Fallbacks += n
 		}
 	}
-	for f, n := range st.Failures {
-		s.Failures[wasmhost.Failure(f).String()] = n
+	for _, x := range st.Series {
+		if s.Guest == nil {
+			s.Guest = map[string]int64{}
+		}
+		s.Guest[x.Name] = x.Value
 	}
-	s.PickNanos, s.FuelMean = median(st.Nanoseconds), float64(st.Fuel.Sum)/float64(max(st.Fuel.Count(), 1))
+	s.PickNanos, s.FuelMean = median(st.Nanoseconds), mean(st.Fuel)
 	return s
 }
+
+func byResult(s wasmhost.Stats) map[string]uint64 {
+	m := map[string]uint64{}
+	for r, n := range s.Picks {
+		m[wasmhost.Result(r).String()] = n
+	}
+	return m
+}
+
+func byClass(s wasmhost.Stats) map[string]uint64 {
+	m := map[string]uint64{}
+	for f, n := range s.Failures {
+		m[wasmhost.Failure(f).String()] = n
+	}
+	return m
+}
+
+func mean(h wasmhost.Histogram) float64 { return float64(h.Sum) / float64(max(h.Count(), 1)) }
+
+func milliseconds(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
 
 // median is where half of the values lie below, taking those of a bucket as evenly spread. A mean would tell of the few
 // calls that the scheduler interrupted.

@@ -2,7 +2,6 @@ package gateway
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"maps"
 	"net"
@@ -22,7 +21,7 @@ func (g *Gateway) Reload() error {
 	g.reloading.Lock()
 	defer g.reloading.Unlock()
 	if g.closed {
-		return errors.New("shutting down")
+		return errClosed
 	}
 	if err := g.reload(context.Background()); err != nil {
 		g.reloads.refused.Add(1)
@@ -32,6 +31,7 @@ func (g *Gateway) Reload() error {
 		return err
 	}
 	g.reloads.ok.Add(1)
+	g.events.add(Event{Kind: kindReloaded})
 	g.log.Info("reloaded", "config", g.options.Path)
 	return nil
 }
@@ -41,7 +41,14 @@ func (g *Gateway) reload(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return g.apply(ctx, cfg, false)
+	if err := g.apply(ctx, cfg, false); err != nil {
+		return err
+	}
+	if cfg.Wasm.CacheDir != g.cacheDir {
+		g.log.Warn("wasm.cache_dir is read at the start only", "in use", g.cacheDir, "configured", cfg.Wasm.CacheDir)
+	}
+	g.watcher.watch(watched(cfg))
+	return nil
 }
 
 // change is everything that a new configuration needs and that can fail, made before anything that serves is touched.
@@ -52,6 +59,8 @@ type change struct {
 	snapshot *discovery.Snapshot
 	specs    map[string]clusterSpec
 	token    string
+	explain  string             // the token that Weir-Explain wants
+	secrets  map[string][]byte  // by cluster, of its cookies
 	members  map[string]*member // clusters that are new
 }
 
@@ -70,13 +79,16 @@ func (g *Gateway) apply(ctx context.Context, cfg *config.Config, first bool) err
 func (g *Gateway) prepare(ctx context.Context, cfg *config.Config, first bool) (*change, error) {
 	ch := &change{
 		policies: map[string]*policy{}, opened: map[string]net.Listener{}, specs: map[string]clusterSpec{},
-		members: map[string]*member{}, consul: g.consul, snapshot: g.snapshot,
+		members: map[string]*member{}, secrets: map[string][]byte{}, consul: g.consul, snapshot: g.snapshot,
 	}
 	var errs config.Errors
 	for _, name := range slices.Sorted(maps.Keys(cfg.Policies)) {
 		p, mistake := g.loadPolicy(ctx, cfg, name)
 		if p != nil {
 			ch.policies[name] = p
+		}
+		if mistake != nil && p != nil {
+			g.events.add(Event{Kind: kindRefused, Policy: name, Digest: p.digest, Detail: p.err.Error()})
 		}
 		switch old := g.policies[name]; {
 		case mistake == nil:
@@ -92,6 +104,14 @@ func (g *Gateway) prepare(ctx context.Context, cfg *config.Config, first bool) (
 	var err error
 	if ch.token, err = cfg.Admin.Token(); err != nil {
 		errs = append(errs, cfg.Error("admin.token_file", err.Error(), "a file with a token"))
+	}
+	if ch.explain, err = cfg.Admin.ExplainToken(); err != nil {
+		errs = append(errs, cfg.Error("admin.explain_token_file", err.Error(), "a file with a token"))
+	}
+	for name, cc := range cfg.Clusters {
+		if ch.secrets[name], err = g.cookieSecret(cc.Affinity); err != nil {
+			errs = append(errs, cfg.Error(config.Child("clusters", name)+".affinity.secret_file", err.Error(), "a file with a secret"))
+		}
 	}
 	errs = append(errs, g.openListeners(cfg, ch)...)
 	if usesConsul(cfg) && (g.consul == nil || g.agent != cfg.Consul) {
@@ -177,9 +197,11 @@ func (ch *change) discard(g *Gateway) {
 		_ = ch.snapshot.Close()
 	}
 	for name, s := range ch.specs {
-		if m := g.members[name]; m == nil || m.spec.instance != s.instance {
-			s.close()
+		var kept decision
+		if m := g.members[name]; m != nil {
+			kept = m.spec.decision
 		}
+		s.release(kept)
 	}
 	for name, p := range ch.policies {
 		if g.policies[name] != p {
@@ -194,7 +216,7 @@ func (g *Gateway) commit(cfg *config.Config, ch *change) {
 	old, client, snapshot := g.policies, g.consul, g.snapshot
 	for name, p := range old {
 		if next := ch.policies[name]; next != nil && next != p {
-			next.carry(p)
+			next.follow(p)
 		}
 	}
 	if ch.consul != g.consul {
@@ -259,6 +281,19 @@ func (g *Gateway) commit(cfg *config.Config, ch *change) {
 			p.close()
 		}
 	}
+	for name, p := range ch.policies {
+		was := old[name]
+		if p == was || p.module == nil {
+			continue
+		}
+		p.settle()
+		kind, from := kindLoaded, p.source
+		if was != nil && was.module != nil {
+			kind, from = kindSwapped, p.source+", from "+short(was.digest)
+		}
+		g.tell(Event{Kind: kind, Policy: name, Digest: p.digest, Detail: from})
+	}
+	g.events.forget(func(name string) bool { return ch.policies[name] != nil })
 }
 
 // update brings a cluster that stays to its new spec.
@@ -273,9 +308,7 @@ func (g *Gateway) update(m *member, spec clusterSpec) {
 			g.log.Error("a cluster keeps its old policy", "cluster", m.cluster.Name(), "err", err)
 		}
 	}
-	if old.instance != spec.instance {
-		old.close()
-	}
+	old.release(spec.decision)
 	if old.sourceKey != spec.sourceKey {
 		m.stop()
 		<-m.done

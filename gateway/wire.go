@@ -17,34 +17,29 @@ import (
 	"github.com/weir-lb/weir/gateway/internal/proxy"
 	"github.com/weir-lb/weir/gateway/internal/upstream"
 	"github.com/weir-lb/weir/policies"
-	"github.com/weir-lb/weir/wasmhost"
 )
 
 // clusterSpec is a cluster's part of the configuration, resolved: no name in it is looked up again.
 type clusterSpec struct {
-	settings  cluster.Settings
-	key       string // equal keys mean equal settings
-	policy    *policy
-	instance  *wasmhost.Policy // nil if the policy is native
-	source    discovery.Source
-	query     consul.Query // of a source that asks Consul
-	sourceKey string
+	settings cluster.Settings
+	key      string // equal keys mean equal settings
+	decision
+	conditions []string // of retry
+	secret     []byte   // authenticates cookies
+	source     discovery.Source
+	query      consul.Query // of a source that asks Consul
+	sourceKey  string
 }
 
 func (s clusterSpec) sameSettings(o clusterSpec) bool {
-	return s.key == o.key && s.instance == o.instance
+	return s.key == o.key && s.instance == o.instance && s.shadow == o.shadow
 }
 
-func (s clusterSpec) close() {
-	if s.instance != nil {
-		_ = s.instance.Close()
-	}
-}
+func (s clusterSpec) close() { s.release(decision{}) }
 
 func (g *Gateway) newSpec(name string, cfg *config.Config, cc *config.Cluster, ch *change) clusterSpec {
-	failover := &policies.NextEndpoint{Conditions: conditions(cc.Retry.Conditions)}
 	s := clusterSpec{settings: cluster.Settings{
-		Failover:  failover,
+		Failover:  &policies.NextEndpoint{Conditions: conditions(cc.Retry.Conditions)},
 		Zone:      cfg.Zone,
 		Transport: func(address string) cluster.Transport { return upstream.New(pool(cc, address)) },
 		Tune: func(t cluster.Transport) {
@@ -64,22 +59,16 @@ func (g *Gateway) newSpec(name string, cfg *config.Config, cc *config.Cluster, c
 	if cc.Heartbeat != nil {
 		s.settings.Heartbeat = cc.Heartbeat.TTL
 	}
-	s.policy = ch.policies[cc.Policy]
-	switch old := g.members[name]; {
-	case s.policy == nil:
-		s.settings.Policy, _ = policies.ByName(cc.Policy)
-	case s.policy.module == nil:
-		s.settings.Policy, _ = policies.ByName(s.policy.config.Fallback)
-	case old != nil && old.spec.policy == s.policy && old.spec.instance != nil &&
-		slices.Equal(g.config.Clusters[name].Retry.Conditions, cc.Retry.Conditions):
-		s.instance = old.spec.instance
-		s.settings.Policy = s.instance
-	default:
-		fallback, _ := policies.ByName(s.policy.config.Fallback)
-		s.instance = s.policy.module.NewPolicy(name, fallback, failover)
-		s.settings.Policy = s.instance
+	s.conditions, s.secret = cc.Retry.Conditions, ch.secrets[name]
+	if cc.Affinity != nil && cc.Affinity.Cookie != "" {
+		s.settings.Sticky = &cluster.Sticky{Cookie: cc.Affinity.Cookie, Key: s.secret}
 	}
-	s.key = fingerprint(cc, cfg.Zone)
+	var was clusterSpec
+	if m := g.members[name]; m != nil {
+		was = m.spec
+	}
+	s.decide(cfg, cc, ch.policies, was)
+	s.key = fingerprint(cc, cfg.Zone, s.settings.PolicyName, s.secret)
 	s.source, s.sourceKey = source(cc, ch)
 	if cc.Consul != nil {
 		s.query = query(cc.Consul)

@@ -29,7 +29,22 @@ func TestMain(m *testing.M) {
 	case "endpoint":
 		serveTestEndpoint()
 	}
-	os.Exit(m.Run())
+	os.Exit(runTests(m))
+}
+
+// runTests keeps the native code of all gateways in one folder, which goes with the tests.
+func runTests(m *testing.M) int {
+	dir, err := os.MkdirTemp("", "weir-cli-test-*")
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	defer os.RemoveAll(dir)
+	if err := os.Setenv("XDG_CACHE_HOME", dir); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	return m.Run()
 }
 
 // serveTestEndpoint answers GETs with its name, notes every POST it executes, and can be told to answer another status.

@@ -63,8 +63,37 @@ func TestBadInput(t *testing.T) {
 			`4:59: policies.p2c.fallback: got "p3c", want a built-in policy: round_robin, weighted_round_robin, p2c, least_request (did you mean "p2c"?)`,
 			`4:74: policies.p2c.on_error: got "retry", want one of fallback, reject`,
 			`4:89: policies.p2c.memory: got 102400 bytes, want whole pages of 64KiB`,
-			`4:110: policies.p2c.fuel.pick: got "1e9", want a whole number, 1000..100000000`,
+			`4:110: policies.p2c.fuel.pick: got "1e9", want a whole number, 1000..100000000 (or 0: by profile)`,
 		}},
+		"a_shadow_that_is_not_there": {
+			least + "policies: {a: {wasm: mine.wasm, shadow: bb}, b: {wasm: mine.wasm}}\n",
+			[]string{`4:41: policies.a.shadow: got "bb", want a name under policies (did you mean "b"?)`},
+		},
+		"a_native_shadow": {
+			least + "policies: {a: {wasm: mine.wasm, shadow: p2c}}\n",
+			[]string{`4:41: policies.a.shadow: got "p2c", a built-in policy, want a name under policies, since only modules can be compared`},
+		},
+		"its_own_shadow": {least + "policies: {a: {wasm: mine.wasm, shadow: a}}\n", []string{"4:41: policies.a.shadow: got the policy itself, want another one"}},
+		"shadows_in_a_circle": {
+			least + "policies: {a: {wasm: mine.wasm, shadow: b}, b: {wasm: mine.wasm, shadow: c}, c: {wasm: mine.wasm, shadow: b}}\n",
+			[]string{
+				"4:74: policies.b.shadow: got shadows that go in a circle (b, c, b), want an end",
+				"4:107: policies.c.shadow: got shadows that go in a circle (c, b, c), want an end",
+			},
+		},
+		"an_unknown_profile": {least + "policies: {a: {wasm: mine.wasm, fuel: {profile: go}}}\n", []string{`4:49: policies.a.fuel.profile: got "go", want one of default, gc`}},
+		"an_empty_explain_token": {
+			least + "admin: {explain_token_file: empty}\n",
+			[]string{"4:29: admin.explain_token_file: got nothing in $DIR/empty, want a file with a token"},
+		},
+		"a_secret_without_a_cookie": {
+			of("    affinity: {header: a, secret_file: secret}\n"),
+			[]string{"6:40: clusters.web.affinity.secret_file: got a secret without affinity.cookie, want both or neither: only cookies are authenticated"},
+		},
+		"a_short_secret": {
+			of("    affinity: {cookie: a, secret_file: token}\n"),
+			[]string{"6:40: clusters.web.affinity.secret_file: got 6 bytes in $DIR/token, want 16..4096 bytes"},
+		},
 		"a_number_that_JSON_has_not": {least + "policies: {a: {wasm: mine.wasm, config: {x: .inf}}}\n", []string{`4:45: policies.a.config.x: got ".inf", want a number that JSON can hold`}},
 		"both_tokens":                {least + "consul: {token: a, token_file: token}\n", []string{"4:32: consul.token_file: got token and token_file, want one of them"}},
 		"a_bare_duration":            {of("    timeout: 30\n"), []string{`6:14: clusters.web.timeout: got "30", want a duration such as 30s or 100ms, 1ms..24h (or 0s: none)`}},
@@ -117,6 +146,7 @@ func TestBadInput(t *testing.T) {
 			dir := t.TempDir()
 			write(t, dir, "empty", " \n")
 			write(t, dir, "token", "s3cret")
+			write(t, dir, "secret", "0123456789abcdef")
 			write(t, dir, "mine.wasm", "x")
 			file := filepath.Join(dir, "weir.yaml")
 			_, err := Parse(file, []byte(tc.text), options)

@@ -86,6 +86,9 @@ func (c *checker) admin() {
 	if _, err := c.Admin.Token(); err != nil {
 		c.fail("admin.token_file", err.Error(), "a file with a token")
 	}
+	if _, err := c.Admin.ExplainToken(); err != nil {
+		c.fail("admin.explain_token_file", err.Error(), "a file with a token")
+	}
 	host, _, _ := net.SplitHostPort(c.Admin.Address)
 	if ip, err := netip.ParseAddr(host); host == "localhost" || err == nil && ip.IsLoopback() {
 		return
@@ -151,6 +154,34 @@ func (c *checker) policy(p *Policy, path string) {
 	if p.Memory%(64<<10) != 0 {
 		c.fail(path+".memory", fmt.Sprintf("%d bytes", p.Memory), "whole pages of 64KiB")
 	}
+	if p.Shadow != "" {
+		c.shadow(p, path+".shadow")
+	}
+}
+
+// shadow demands that the policy beside p is another Wasm policy, and that no policy is, over others, its own shadow.
+func (c *checker) shadow(p *Policy, path string) {
+	switch known := slices.Sorted(maps.Keys(c.Policies)); {
+	case slices.Contains(c.builtIns, p.Shadow):
+		c.fail(path, form.Quote(p.Shadow)+", a built-in policy", "a name under policies, since only modules can be compared")
+		return
+	case c.Policies[p.Shadow] == nil:
+		c.fail(path, form.Quote(p.Shadow), "a name under policies"+form.Nearest(p.Shadow, known))
+		return
+	case p.Shadow == p.Name:
+		c.fail(path, "the policy itself", "another one")
+		return
+	}
+	chain := p.Name
+	for next := p; next != nil && next.Shadow != ""; next = c.Policies[next.Shadow] {
+		if chain += ", " + next.Shadow; next.Shadow == p.Name {
+			c.fail(path, "shadows that go in a circle ("+chain+")", "an end")
+			return
+		}
+		if strings.Count(chain, ", ") > len(c.Policies) {
+			return // the circle is further on, and told there
+		}
+	}
 }
 
 func (c *checker) cluster(k *Cluster, path string) {
@@ -179,6 +210,12 @@ func (c *checker) cluster(k *Cluster, path string) {
 	}
 	if a := k.Affinity; a != nil {
 		c.one(path+".affinity", "header, cookie, client_ip, path, query", a.Header != "", a.Cookie != "", a.ClientIP, a.Path, a.Query != "")
+		if a.SecretFile != "" && a.Cookie == "" {
+			c.fail(path+".affinity.secret_file", "a secret without affinity.cookie", "both or neither: only cookies are authenticated")
+		}
+		if _, err := a.Secret(); err != nil {
+			c.fail(path+".affinity.secret_file", err.Error(), fmt.Sprintf("%d..%d bytes", minSecret, maxToken))
+		}
 	}
 	if p := k.Probe; p != nil {
 		c.one(path+".probe", "http, tcp", p.HTTP != nil, p.TCP)

@@ -21,6 +21,7 @@ type Config struct {
 	Admin     Admin               `yaml:"admin"`
 	Listeners []Listener          `yaml:"listeners"`
 	Consul    Consul              `yaml:"consul"`
+	Wasm      Wasm                `yaml:"wasm"`
 	Policies  map[string]*Policy  `yaml:"policies"`
 	Clusters  map[string]*Cluster `yaml:"clusters"`
 	Routes    []Route             `yaml:"routes"`
@@ -34,6 +35,8 @@ type Config struct {
 type Admin struct {
 	Address   string `yaml:"address" default:"127.0.0.1:9180" as:"listen"`
 	TokenFile string `yaml:"token_file" as:"file"` // absolute; "" if there is no token
+	// ExplainTokenFile holds what a request must say in Weir-Explain to be explained; absolute, "" if none may.
+	ExplainTokenFile string `yaml:"explain_token_file" as:"file"`
 }
 
 // Listener accepts traffic.
@@ -58,6 +61,11 @@ type Consul struct {
 	_ struct{} `later:"fabio_tags"`
 }
 
+// Wasm is what all modules have in common.
+type Wasm struct {
+	CacheDir string `yaml:"cache_dir" as:"folder"` // of native code; absolute, "" keeps none
+}
+
 // Policy is a Wasm module and its bounds.
 type Policy struct {
 	Name     string          `yaml:"-"`
@@ -68,18 +76,20 @@ type Policy struct {
 	OnError  string          `yaml:"on_error" default:"fallback" oneof:"fallback reject"`
 	Fuel     Fuel            `yaml:"fuel"`
 	Memory   int64           `yaml:"memory" as:"size" default:"4MiB" min:"64KiB" max:"1GiB"` // bytes
-
-	_ struct{} `later:"shadow"`
+	Large    bool            `yaml:"large" default:"false"`
+	Watch    bool            `yaml:"watch" default:"true"`
+	Shadow   string          `yaml:"shadow" as:"name"` // a key of Config.Policies; "" if there is none
 }
 
-// Fuel bounds what one call of a guest may cost. 0 in Endpoints stands for the formula of
-// docs/ABI.md, which grows with their number.
+// Fuel bounds what one call of a guest may cost. 0 stands for the formula of docs/ABI.md, which grows with the size of
+// what the call is about, or for the figure of the profile.
 type Fuel struct {
-	Init      int64 `yaml:"init" default:"50000000" min:"1000" max:"10000000000"`
-	Endpoints int64 `yaml:"endpoints" default:"0" min:"1000" max:"10000000000" zero:"by size"`
-	Pick      int64 `yaml:"pick" default:"100000" min:"1000" max:"100000000"`
-
-	_ struct{} `later:"feedback tick"`
+	Profile   string `yaml:"profile" default:"default" oneof:"default gc"`
+	Init      int64  `yaml:"init" default:"50000000" min:"1000" max:"10000000000"`
+	Endpoints int64  `yaml:"endpoints" default:"0" min:"1000" max:"10000000000" zero:"by size"`
+	Pick      int64  `yaml:"pick" default:"0" min:"1000" max:"100000000" zero:"by profile"`
+	Feedback  int64  `yaml:"feedback" default:"0" min:"1000" max:"1000000000" zero:"by profile"`
+	Tick      int64  `yaml:"tick" default:"0" min:"1000" max:"1000000000" zero:"by profile"`
 }
 
 // Cluster is a named set of endpoints and how they are used. Exactly one of Consul and Endpoints is set.
@@ -119,13 +129,15 @@ type Endpoint struct {
 	Meta    map[string]string `yaml:"meta"`
 }
 
-// Affinity says what the key hash of a request is made of. Exactly one field is set.
+// Affinity says what the key hash of a request is made of. Exactly one field but SecretFile is set.
 type Affinity struct {
 	Header   string `yaml:"header" as:"token"`
 	Cookie   string `yaml:"cookie" as:"token"`
 	ClientIP bool   `yaml:"client_ip"`
 	Path     bool   `yaml:"path"`
 	Query    string `yaml:"query"` // the name of a parameter
+
+	SecretFile string `yaml:"secret_file" as:"file"` // absolute; what Cookie's tokens are authenticated with
 }
 
 // Probe sets active checks. Exactly one of HTTP and TCP is set.

@@ -26,6 +26,14 @@ func textsOf(dir string, builtIns []string) map[string]form.Text {
 		return s, ""
 	}
 	all["built-in"] = policy
+	folder := texts["folder"]
+	folder.Read = func(s string) (string, string) {
+		if s != "" && !filepath.IsAbs(s) {
+			s = filepath.Join(dir, s)
+		}
+		return s, ""
+	}
+	all["folder"] = folder
 	for _, as := range []string{"file", "path"} {
 		file := texts[as]
 		file.Read = func(s string) (string, string) {
@@ -64,4 +72,19 @@ func readable(name string) error {
 		return fmt.Errorf("%s: %w", p.Path, p.Err)
 	}
 	return err
+}
+
+// cacheDir returns where a user's programs keep what they can make again (XDG Base Directory Specification), "" if the
+// environment does not say.
+func cacheDir(environment func(string) (string, bool)) string {
+	if environment == nil {
+		return ""
+	}
+	if dir, _ := environment("XDG_CACHE_HOME"); filepath.IsAbs(dir) {
+		return filepath.Join(dir, "weir", "native")
+	}
+	if home, _ := environment("HOME"); filepath.IsAbs(home) {
+		return filepath.Join(home, ".cache", "weir", "native")
+	}
+	return ""
 }

@@ -56,6 +56,9 @@ func Parse(path string, data []byte, o Options) (*Config, error) {
 	if o.Environment != nil {
 		override(doc, o.Environment)
 	}
+	if _, named := c.places["wasm.cache_dir"]; !named {
+		c.Wasm.CacheDir = cacheDir(o.Environment)
+	}
 	check := newChecker(c, o.BuiltIns, doc.Errs)
 	check.all()
 	if len(check.errs) > 0 {

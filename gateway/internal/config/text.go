@@ -20,6 +20,7 @@ var texts = map[string]form.Text{
 	"condition": {OK: isCondition, Want: "connect, reset, timeout or a status 400..599"},
 	"consul":    {OK: isAgent, Want: "http://host:port, https://host:port, unix:///path or host:port"},
 	"file":      {Want: "the name of a readable file"},
+	"folder":    {Want: `the name of a folder, or "" for none`},
 	"host":      {Lower: true, OK: isHostPattern, Want: "a host name without port, or *. and a host name"},
 	"name":      form.Name,
 	"path":      {Want: "the name of a file"},

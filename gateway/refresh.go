@@ -1,0 +1,75 @@
+package gateway
+
+import (
+	"context"
+	"os"
+
+	"github.com/weir-lb/weir/gateway/internal/config"
+)
+
+// stamp tells by which file a name stood for, without reading it.
+type stamp struct {
+	file os.FileInfo
+	err  string
+}
+
+func stampOf(name string) stamp {
+	info, err := os.Stat(name)
+	if err != nil {
+		return stamp{err: err.Error()}
+	}
+	return stamp{file: info}
+}
+
+func (s stamp) same(o stamp) bool {
+	if s.file == nil || o.file == nil {
+		return s.file == nil && o.file == nil && s.err == o.err
+	}
+	return os.SameFile(s.file, o.file) && s.file.ModTime().Equal(o.file.ModTime()) && s.file.Size() == o.file.Size()
+}
+
+// refresh takes the files of policies that have changed since they were last looked at. One that is refused, as a file
+// that is written in part is, leaves what serves alone and is looked at again when it changes again.
+func (g *Gateway) refresh(ctx context.Context) {
+	g.reloading.Lock()
+	defer g.reloading.Unlock()
+	if g.closed || ctx.Err() != nil {
+		return
+	}
+	for name, pc := range g.config.Policies {
+		old := g.policies[name]
+		if !pc.Watch || old == nil {
+			continue
+		}
+		seen, known := g.seen[name]
+		now := stampOf(pc.Wasm)
+		if g.seen[name] = now; known && seen.same(now) || now.file == nil {
+			continue // a file that is not there may be on its way
+		}
+		g.refreshPolicy(ctx, old)
+	}
+}
+
+// refreshPolicy takes the file of a policy if its content is another than that which was last taken.
+func (g *Gateway) refreshPolicy(ctx context.Context, old *policy) {
+	next, mistake := g.loadPolicy(ctx, g.config, old.name)
+	switch {
+	case mistake == nil && next != old:
+		g.replace(old, next, kindSwapped)
+	case mistake == nil, next != nil && next.key == old.key: // nothing new
+	case next == nil:
+		g.tell(Event{Kind: kindRefused, Policy: old.name, Detail: mistake.Error()})
+	default:
+		g.tell(Event{Kind: kindRefused, Policy: old.name, Digest: next.digest, Detail: next.err.Error()})
+	}
+}
+
+// watched lists the files of policies whose changes are taken as they happen.
+func watched(cfg *config.Config) (files []string) {
+	for _, pc := range cfg.Policies {
+		if pc.Watch {
+			files = append(files, pc.Wasm)
+		}
+	}
+	return files
+}
