@@ -4,8 +4,12 @@ import (
 	"fmt"
 	"testing"
 
+	"github.com/tetratelabs/wazero"
+	"github.com/tetratelabs/wazero/api"
+
 	"github.com/weir-lb/weir/policies"
 	"github.com/weir-lb/weir/wasmhost"
+	"github.com/weir-lb/weir/wasmhost/fuel"
 )
 
 // BenchmarkPick sets the guest p2c beside its native twin and beside a policy that does nothing.
@@ -62,4 +66,32 @@ func BenchmarkPick(b *testing.B) {
 			}
 		})
 	})
+}
+
+// BenchmarkMetering calls one small function of a module as it came and metered: the difference is what metering costs a
+// call, the host's setting of the fuel included.
+func BenchmarkMetering(b *testing.B) {
+	rt := wazero.NewRuntimeWithConfig(b.Context(), wazero.NewRuntimeConfigCompiler().WithCoreFeatures(api.CoreFeaturesV2&^api.CoreFeatureSIMD))
+	defer rt.Close(b.Context())
+	for _, c := range []struct {
+		name   string
+		module []byte
+	}{{"original", guest(b, "measure")}, {"metered", metered(b, "measure")}} {
+		m := instance(b, rt, c.module)
+		f := m.ExportedFunction("straight")
+		tank, _ := m.ExportedGlobal(fuel.Global).(api.MutableGlobal)
+		var stack [1]uint64
+		b.Run(c.name, func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				if tank != nil {
+					tank.Set(100_000)
+				}
+				stack[0] = 1
+				if err := f.CallWithStack(b.Context(), stack[:]); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
 }

@@ -56,6 +56,7 @@ type instance struct {
 
 	line   []byte // of fd_write
 	inert  bool   // the guest acts on nothing
+	broken bool   // a call trapped: the instance is of no more use
 	answer int32  // to the last pick or retry
 	used   int64  // fuel it took
 }
@@ -188,12 +189,13 @@ func (in *instance) rebind() {
 	}
 }
 
-// invoke calls f with what is on in.stack, and leaves its result there. After an error the instance is of no more use.
+// invoke calls f with what is on in.stack, and leaves its result there. After an error the instance is broken.
 func (in *instance) invoke(f api.Function, ph phase, budget int64) error {
 	in.call.phase = ph
 	in.fuel.Set(uint64(budget))
 	err := f.CallWithStack(&in.call, in.stack[:])
 	if err != nil {
+		in.broken = true
 		return brief(err, int64(in.fuel.Get()) < 0)
 	}
 	if size := in.mem.Size(); size != in.memSize {

@@ -64,6 +64,7 @@ func (s *shard) remake() (done bool) {
 		s.in = in
 		s.recreating = false
 		s.stats.Recreated++
+		p.shared.log.Info("policy instance made again after a failure", "cluster", p.cluster)
 		p.tell(EventRecreated, "")
 		return true
 	}

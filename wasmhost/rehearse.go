@@ -25,7 +25,7 @@ func (p *Policy) Rehearse(t *policies.Table) (policies.Rehearsal, error) {
 		s.mu.Lock()
 		var state []byte
 		if s.in != nil {
-			if state, err = s.in.save(); err != nil {
+			if state, err = s.in.save(); s.in.broken {
 				s.failed(FailTrap, err)
 				s.replace()
 			}

@@ -174,3 +174,25 @@ func TestReplicable(t *testing.T) {
 		t.Errorf("%+v", s)
 	}
 }
+
+// TestRehearsalOfAGuestThatCannotBeSaved: a guest that traps over lb_save is made again, as after any trap.
+func TestRehearsalOfAGuestThatCannotBeSaved(t *testing.T) {
+	k := newKeeper(t, "s")
+	tab := table(2)
+	build(t, k.Policy, tab)
+	h, err := k.Rehearse(tab)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer h.Close()
+	if i := h.Pick(request(1), view(tab, 1)); i != 1 {
+		t.Errorf("the rehearsal picked %d, want the guest's 1", i)
+	}
+	if n := k.failures(wasmhost.FailTrap); n != 1 {
+		t.Errorf("%d failures, want 1", n)
+	}
+	k.Advance(k.clock.Load())
+	if n := k.Stats().Recreated; n != 1 {
+		t.Errorf("%d instances made again, want 1", n)
+	}
+}

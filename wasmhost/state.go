@@ -54,8 +54,8 @@ func (s *shard) restore(state []byte) error {
 	if s.in == nil {
 		return fmt.Errorf("there is no instance to restore to")
 	}
-	refused, fault := s.in.restoreState(state)
-	if fault == nil || refused {
+	fault := s.in.restore(state)
+	if !s.in.broken {
 		return fault
 	}
 	s.in.close()
@@ -95,20 +95,20 @@ func (in *instance) save() ([]byte, error) {
 	return append([]byte(nil), in.state.view[:n]...), nil
 }
 
-// restoreState hands the guest a state. refused says that the guest does not want it, and is as good as before.
-func (in *instance) restoreState(state []byte) (refused bool, err error) {
+// restore hands the guest a state. It may refuse it, and is as good as before.
+func (in *instance) restore(state []byte) error {
 	if len(state) > int(in.state.size) {
 		if err := in.allocate(allocState, len(state), &in.state); err != nil {
-			return false, err
+			return err
 		}
 	}
 	copy(in.state.view, state)
 	in.stack[0], in.stack[1] = uint64(in.state.at), uint64(len(state))
 	if err := in.invoke(in.mod.ExportedFunction("lb_restore"), inState, stateFuel); err != nil {
-		return false, fmt.Errorf("lb_restore: %w", err)
+		return fmt.Errorf("lb_restore: %w", err)
 	}
 	if code := int32(in.stack[0]); code < 0 {
-		return true, fmt.Errorf("lb_restore refuses a state of %d bytes: it answered %d", len(state), code)
+		return fmt.Errorf("lb_restore refuses a state of %d bytes: it answered %d", len(state), code)
 	}
-	return false, nil
+	return nil
 }

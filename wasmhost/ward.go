@@ -76,6 +76,7 @@ func (p *Policy) failed(f Failure, err error, certain bool) {
 		w.failure += ": " + err.Error()
 	}
 	p.tell(EventFailed, w.failure)
+	p.shared.log.Warn("policy failed", "cluster", p.cluster, "failure", w.failure) // quarantine bounds how often
 	now := p.module.options.Now()
 	entered := w.quarantine.failed(now)
 	if certain && !w.quarantine.active() {
