@@ -20,12 +20,11 @@ type buffer struct {
 	events uint64
 	lost   uint64
 	full   bool // the limit is reached
-	gap    uint64
 }
 
 const blockHead = 8
 
-// put appends a record, and reports whether there was room. A record that must be kept counts against the limit alone.
+// put appends a record, and reports whether there was room.
 func (b *buffer) put(payload []byte) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -35,14 +34,13 @@ func (b *buffer) put(payload []byte) bool {
 	}
 	if len(b.blocks)*maxBlock > maxPending {
 		b.lost++
-		b.gap++
 		return false
 	}
 	need := len(payload) + binary.MaxVarintLen32
 	if b.bytes+int64(need+blockHead) > b.limit {
 		b.full = true
 		b.lost++
-		return false
+		payload = []byte{byte(kindEnd)}
 	}
 	if len(b.last)+need > maxBlock && len(b.last) > blockHead {
 		b.blocks = append(b.blocks, b.last)
@@ -62,15 +60,7 @@ func (b *buffer) put(payload []byte) bool {
 	b.last = append(b.last, payload...)
 	b.bytes += int64(len(b.last) - before)
 	b.events++
-	return true
-}
-
-// gaps returns how many records were lost since it was asked last.
-func (b *buffer) gaps() (n uint64) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	n, b.gap = b.gap, 0
-	return n
+	return !b.full
 }
 
 // take returns the blocks that wait, finished, and that being filled if all is set.
@@ -99,4 +89,11 @@ func (b *buffer) recycle(blocks [][]byte) {
 			b.free = append(b.free, k)
 		}
 	}
+}
+
+// end takes no more records.
+func (b *buffer) end() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.full = true
 }

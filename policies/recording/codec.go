@@ -175,7 +175,10 @@ func (c *codec) request(r, before *policies.Request) {
 	}
 	if has(hasTries) {
 		num(c, &r.Attempt)
-		c.indexes(&r.NTried, &r.Tried)
+		num(c, &r.NTried)
+		for i := range r.Tried { // guests see what lies behind the last, too
+			num(c, &r.Tried[i])
+		}
 	}
 	if has(hasLast) {
 		c.outcome(&r.Last)
@@ -292,19 +295,4 @@ func (c *codec) answer(a *Answer) {
 	if has(hasList) {
 		c.indexes(&a.NList, &a.List)
 	}
-}
-
-// text of the header fields that the user named, and whether a request has them.
-func (c *codec) fields(values []field) {
-	for i := range values {
-		c.flag(&values[i].there)
-		if values[i].there {
-			c.text(&values[i].text)
-		}
-	}
-}
-
-type field struct {
-	text  string
-	there bool
 }

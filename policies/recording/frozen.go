@@ -4,14 +4,24 @@ import "github.com/weir-lb/weir/policies"
 
 // frozen holds what the policy of one stream sees of the world: tables, views and states of its own.
 type frozen struct {
-	tables [tableSlots]struct{ live, own *policies.Table }
-	views  [viewSlots]struct{ live, own *policies.View }
-	// The slot that the next newcomer takes. The table that the policy was built with last keeps its.
+	tables [tableSlots]frozenTable
+	views  [viewSlots]frozenView
+	// The slot that the next newcomer takes.
 	nextTable, nextView int
-	built               int
+	built               int // slot of the table that the policy was built with last
 
 	states map[uint32]*policies.State // by number of the endpoint
-	last   [2]int                     // the view slots used last: most calls find their view there
+}
+
+type frozenTable struct {
+	live, own *policies.Table
+	written   bool // the trace has it
+}
+
+type frozenView struct {
+	live, own *policies.View
+	table     int // slot
+	written   bool
 }
 
 // tableSlot returns the slot of live, or of the one to put it in.
@@ -54,7 +64,7 @@ func (f *frozen) putTable(slot int, live *policies.Table, e policies.Ejector) {
 		own.Endpoints[i] = &c
 	}
 	f.clear(slot)
-	f.tables[slot].live, f.tables[slot].own = live, &own
+	f.tables[slot] = frozenTable{live: live, own: &own}
 	f.forget()
 }
 
@@ -62,10 +72,10 @@ func (f *frozen) putTable(slot int, live *policies.Table, e policies.Ejector) {
 func (f *frozen) clear(slot int) {
 	for i := range f.views {
 		if v := f.views[i].own; v != nil && v.Table == f.tables[slot].own {
-			f.views[i].live, f.views[i].own = nil, nil
+			f.views[i] = frozenView{}
 		}
 	}
-	f.tables[slot].live, f.tables[slot].own = nil, nil
+	f.tables[slot] = frozenTable{}
 }
 
 // state returns the state of endpoint num.
@@ -102,6 +112,6 @@ func (f *frozen) forget() {
 
 // putView gives live a copy in slot, of the table in slot table.
 func (f *frozen) putView(slot, table int, live *policies.View) {
-	own := policies.NewView(f.tables[table].own, live.Gen, live.Panic, live.Usable)
-	f.views[slot].live, f.views[slot].own = live, own
+	own := policies.NewView(f.tables[table].own, live.Gen, live.Panic, func(i int) bool { return live.Usable(i) || live.Keeps(i) })
+	f.views[slot] = frozenView{live: live, own: own, table: table}
 }
