@@ -22,6 +22,7 @@ func (p *Policy) Rehearse(t *policies.Table) (policies.Rehearsal, error) {
 		return nil, err
 	}
 	if s := p.shards[0]; p.module.info.Save && p.module.info.Restore {
+		s.settling.Add(1) // picks do not wait for it
 		s.mu.Lock()
 		var state []byte
 		if s.in != nil {
@@ -31,6 +32,7 @@ func (p *Policy) Rehearse(t *policies.Table) (policies.Rehearsal, error) {
 			}
 		}
 		s.mu.Unlock()
+		s.settling.Add(-1)
 		if len(state) > 0 {
 			_ = q.shards[0].restore(state) // without it, it is a guest that has just begun
 		}

@@ -14,7 +14,7 @@ type shard struct {
 	policy *Policy
 	index  uint32
 
-	settling atomic.Int32  // lb_endpoints runs: do not wait for the lock
+	settling atomic.Int32  // lb_endpoints or lb_save runs: do not wait for the lock
 	busy     atomic.Uint64 // picks that did not wait
 	pending  pending
 	_        [64]byte // what follows is written with each pick

@@ -29,8 +29,10 @@ func (p *Policy) takeOver(old *Policy) {
 	}
 }
 
-// move ends the instance and returns what it saves, nil if that is nothing.
+// move ends the instance and returns what it saves, nil if that is nothing. Picks do not wait for it.
 func (s *shard) move() (state []byte, err error) {
+	s.settling.Add(1)
+	defer s.settling.Add(-1)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.moved = true
