@@ -18,6 +18,7 @@ type attempt struct {
 	feedback policies.Feedback // the rest of what the policy is told
 	owed     bool              // the policy was not told yet
 	sticky   bool              // the policy wants the client bound to the endpoint
+	hedged   bool              // it ran beside another
 }
 
 // begin counts an attempt at endpoint i, which the policy has just chosen.
@@ -68,7 +69,7 @@ func (x *exchange) try(i int, d time.Duration) {
 	o := &x.outcome
 	pool := x.endpoint.Transport.(*upstream.Pool)
 	err := x.send(pool, d, false)
-	if err != nil && x.wasStale(err) {
+	if err != nil && !x.hedged && x.wasStale(x.up, err) {
 		x.route.cluster.stale.Add(1)
 		o.Sent = x.up.Sent()
 		x.up.Abort()
@@ -78,7 +79,9 @@ func (x *exchange) try(i int, d time.Duration) {
 	if err == nil {
 		o.Status = x.ctx.Response.StatusCode()
 		o.Class = classOf(o.Status)
-		o.FirstByte = time.Since(x.began)
+		if !x.hedged {
+			o.FirstByte = time.Since(x.began)
+		}
 		o.Sent = true
 		return
 	}
@@ -108,16 +111,11 @@ func (x *exchange) send(pool *upstream.Pool, d time.Duration, fresh bool) error 
 	if !x.body.whole() {
 		x.startUpload(d)
 	} else {
-		n := len(x.out)
-		x.out = append(x.out, x.body.framed()...)
-		_, err = c.Write(x.out)
-		x.out = x.out[:n]
-		if err != nil {
+		if err := x.write(c); err != nil {
 			return err
 		}
-		c.Written()
-		if x.method.Idempotent() && int(x.req.Attempt)+1 < x.route.Attempts {
-			c.MayBeRescued()
+		if x.req.Hedge > 0 && x.mayHedge(d) {
+			return x.hedge(d)
 		}
 	}
 	err = c.ReadHead(&x.ctx.Response.Header, x.method == policies.MethodHead)
@@ -132,10 +130,25 @@ func (x *exchange) send(pool *upstream.Pool, d time.Duration, fresh bool) error 
 	return err
 }
 
+// write sends a request whose body is all here.
+func (x *exchange) write(c *upstream.Conn) error {
+	n := len(x.out)
+	x.out = append(x.out, x.body.framed()...)
+	_, err := c.Write(x.out)
+	x.out = x.out[:n]
+	if err != nil {
+		return err
+	}
+	c.Written()
+	if x.method.Idempotent() && int(x.req.Attempt)+1 < x.route.Attempts {
+		c.MayBeRescued()
+	}
+	return nil
+}
+
 // wasStale reports whether an attempt failed only because the endpoint had closed an idle connection in the moment of its
 // reuse, and may be repeated on a new one without anybody noticing (RFC 9112, section 9.3.1).
-func (x *exchange) wasStale(err error) bool {
-	c := x.up
+func (x *exchange) wasStale(c *upstream.Conn, err error) bool {
 	if c == nil || !c.Reused() || c.Answered() || x.body.err != nil || upstream.ClassOf(err) != policies.Reset {
 		return false
 	}

@@ -174,8 +174,7 @@ func (x *exchange) withinBudget() bool {
 	}
 	cs := x.route.cluster
 	for waited := time.Duration(0); ; {
-		limit := max(minRetries, cs.active.Load()*int64(x.route.Budget)/100)
-		if cs.retrying.Add(1) <= limit {
+		if cs.retrying.Add(1) <= x.retryLimit() {
 			x.retried = true
 			return true
 		}
@@ -186,6 +185,11 @@ func (x *exchange) withinBudget() bool {
 		}
 		time.Sleep(pause)
 	}
+}
+
+// retryLimit is how many retries and hedges the cluster may have in flight now.
+func (x *exchange) retryLimit() int64 {
+	return max(minRetries, x.route.cluster.active.Load()*int64(x.route.Budget)/100)
 }
 
 // leaveBudget gives the share back.

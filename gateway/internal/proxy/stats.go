@@ -54,6 +54,7 @@ type clusterState struct {
 	retries   [numVerdicts]counter
 	stale     counter
 	badPicks  counter
+	hedges    [numHedged]counter
 	latency   histogram
 }
 
@@ -104,7 +105,15 @@ type ClusterStats struct {
 	Retries  map[string]uint64 // by verdict
 	Stale    uint64            // attempts repeated on a new connection because an idle one had just died
 	BadPicks uint64            // answers of the policy that were no usable endpoint
+	Hedges   HedgeStats
 	Latency  Latency
+}
+
+// HedgeStats counts second attempts that ran beside a first.
+type HedgeStats struct {
+	Started uint64
+	Won     uint64 // of those: answered first
+	Denied  uint64 // not started for want of retry budget
 }
 
 // Latency is a histogram of the time from a request's arrival to its end. Counts has one more entry than Bounds.
@@ -147,6 +156,7 @@ func (c *clusterState) read() ClusterStats {
 	s := ClusterStats{
 		Cluster: c.name, Active: c.active.Load(), Retrying: c.retrying.Load(), Retries: map[string]uint64{},
 		Stale: c.stale.Load(), BadPicks: c.badPicks.Load(),
+		Hedges:  HedgeStats{c.hedges[hedgeStarted].Load(), c.hedges[hedgeWon].Load(), c.hedges[hedgeDenied].Load()},
 		Latency: Latency{Bounds: buckets[:], Counts: make([]uint64, len(buckets)+1), Sum: time.Duration(c.latency.sum.Load())},
 	}
 	for i := range s.Attempts {

@@ -185,7 +185,7 @@ func (c *Conn) Release() {
 func (c *Conn) Abort() { c.pool.close(c, Broken) }
 
 // Interrupt makes reads and writes, those that wait and those to come, fail. It may be called at any time before
-// Release or Abort.
+// Release, and does nothing after Abort.
 func (c *Conn) Interrupt() {
 	_ = c.tcp.SetDeadline(epoch.Add(1))
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"time"
 
 	"github.com/valyala/fasthttp"
 	"github.com/weir-lb/weir/policies"
@@ -58,6 +59,22 @@ func (c *Conn) readHead(h *fasthttp.ResponseHeader, head bool) error {
 		}
 	}
 	return &Error{Class: policies.Malformed, Err: errInterim}
+}
+
+// Await waits until the first byte of a response is there, or for d, and takes nothing of it. It reports whether the
+// byte came. An error is one that ReadHead would have given.
+func (c *Conn) Await(d time.Duration) (came bool, err error) {
+	_ = c.tcp.SetReadDeadline(time.Now().Add(d)) // readBy is what it goes back to
+	_, err = c.br.Peek(1)
+	_ = c.tcp.SetReadDeadline(epoch.Add(time.Duration(c.readBy)))
+	if err == nil {
+		return true, nil
+	}
+	if late := errors.Is(c.readErr, os.ErrDeadlineExceeded); late && c.rescue.Load() != rescued {
+		c.readErr = nil
+		return false, nil
+	}
+	return false, c.settleRescue(c.headError(err))
 }
 
 // headError tells a broken connection from a broken response.

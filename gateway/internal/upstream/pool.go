@@ -110,12 +110,15 @@ func (p *Pool) Address() string { return p.address }
 
 // Take returns a connection whose reads and writes are bounded by d, an idle one that is known to be alive if there is
 // one. It is an *[Error] if that cannot be had within d. The caller ends with [Conn.Release] or [Conn.Abort].
-func (p *Pool) Take(d time.Duration) (*Conn, error) {
+func (p *Pool) Take(d time.Duration) (*Conn, error) { return p.TakeContext(context.Background(), d) }
+
+// TakeContext is Take that ends with an error of class Cancelled when ctx does.
+func (p *Pool) TakeContext(ctx context.Context, d time.Duration) (*Conn, error) {
 	for {
 		p.mu.Lock()
 		n := len(p.idle) - 1
 		if n < 0 {
-			return p.takeSlot(d) // unlocks
+			return p.takeSlot(ctx, d) // unlocks
 		}
 		c := p.idle[n]
 		p.idle[n] = nil
@@ -130,6 +133,11 @@ func (p *Pool) Take(d time.Duration) (*Conn, error) {
 
 // TakeFresh is Take, but of a connection that no request has used.
 func (p *Pool) TakeFresh(d time.Duration) (*Conn, error) {
+	return p.TakeFreshContext(context.Background(), d)
+}
+
+// TakeFreshContext is TakeFresh that ends with an error of class Cancelled when ctx does.
+func (p *Pool) TakeFreshContext(ctx context.Context, d time.Duration) (*Conn, error) {
 	p.mu.Lock()
 	if len(p.idle) > 0 && p.open >= p.limits.Load().MaxConns {
 		oldest := p.idle[0]
@@ -138,7 +146,7 @@ func (p *Pool) TakeFresh(d time.Duration) (*Conn, error) {
 		p.close(oldest, Expired)
 		p.mu.Lock()
 	}
-	return p.takeSlot(d)
+	return p.takeSlot(ctx, d)
 }
 
 // revive makes an idle connection ready for a request, or closes it.
@@ -162,9 +170,9 @@ func (p *Pool) revive(c *Conn, d time.Duration) bool {
 	return false
 }
 
-func (p *Pool) dial(d time.Duration) (*Conn, error) {
+func (p *Pool) dial(ctx context.Context, d time.Duration) (*Conn, error) {
 	p.dials.Add(1)
-	ctx, cancel := context.WithTimeout(context.Background(), min(d, p.limits.Load().ConnectTimeout))
+	ctx, cancel := context.WithTimeout(ctx, min(d, p.limits.Load().ConnectTimeout))
 	defer cancel()
 	nc, err := p.dialer.DialContext(ctx, "tcp", p.address)
 	if err != nil {

@@ -1,6 +1,7 @@
 package upstream
 
 import (
+	"context"
 	"time"
 
 	"github.com/weir-lb/weir/policies"
@@ -13,11 +14,11 @@ type waiter struct {
 }
 
 // takeSlot dials if there is room for one more connection, else waits for one. It is called with mu held.
-func (p *Pool) takeSlot(d time.Duration) (*Conn, error) {
+func (p *Pool) takeSlot(ctx context.Context, d time.Duration) (*Conn, error) {
 	if p.open < p.limits.Load().MaxConns {
 		p.open++
 		p.mu.Unlock()
-		return p.dial(d)
+		return p.dial(ctx, d)
 	}
 	if p.waiting >= p.limits.Load().Queue {
 		p.mu.Unlock()
@@ -36,16 +37,15 @@ func (p *Pool) takeSlot(d time.Duration) (*Conn, error) {
 	select {
 	case c = <-w.ch:
 	case <-timer.C:
-		p.mu.Lock()
-		select {
-		case c = <-w.ch: // served in the very moment
-			p.mu.Unlock()
-		default:
-			w.gone = true
-			p.waiting--
-			p.mu.Unlock()
+		var served bool
+		if c, served = p.giveUp(w); !served {
 			p.exhausted.Add(1)
 			return nil, &Error{Class: policies.PoolExhausted, Err: ErrPoolExhausted}
+		}
+	case <-ctx.Done():
+		var served bool
+		if c, served = p.giveUp(w); !served {
+			return nil, &Error{Class: policies.Cancelled, Err: ctx.Err()}
 		}
 	}
 	left := d - time.Duration(now()-began)
@@ -57,7 +57,21 @@ func (p *Pool) takeSlot(d time.Duration) (*Conn, error) {
 		p.open++ // revive closed it: its slot is ours, whoever else got it meanwhile
 		p.mu.Unlock()
 	}
-	return p.dial(left)
+	return p.dial(ctx, left)
+}
+
+// giveUp takes w out of the queue, unless it was served in the very moment.
+func (p *Pool) giveUp(w *waiter) (c *Conn, served bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	select {
+	case c = <-w.ch:
+		return c, true
+	default:
+		w.gone = true
+		p.waiting--
+		return nil, false
+	}
 }
 
 // slotFreed gives the slot of c, which is gone or (nil) never was, to whoever waits for one.

@@ -51,6 +51,8 @@ func ClassOf(err error) policies.Class {
 func dialClass(err error) policies.Class {
 	var dns *net.DNSError
 	switch {
+	case errors.Is(err, context.Canceled):
+		return policies.Cancelled
 	case errors.As(err, &dns):
 		return policies.Unresolvable
 	case errors.Is(err, os.ErrDeadlineExceeded), errors.Is(err, context.DeadlineExceeded), errors.Is(err, syscall.ETIMEDOUT):
