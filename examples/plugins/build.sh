@@ -4,6 +4,7 @@
 set -eu
 cd "$(dirname "$0")"
 sdk=../../wasmhost/sdk
+all="latency-aware p2c primary-standby round-robin seat-limited sticky-drain weighted-canary zone-spill"
 out=
 
 need() { # need COMMAND HOW
@@ -33,15 +34,19 @@ if [ "${1-}" = -o ]; then
 	out=${2:?"build.sh: -o wants a folder"}
 	shift 2
 fi
-[ $# -gt 0 ] || set -- p2c primary-standby round-robin weighted-canary
+[ $# -gt 0 ] || set -- $all
 for name; do
 	wasm=${out:-$name}/$name.wasm
 	case $name in
+	latency-aware) c latency-aware/src/latency_aware.c "$wasm" ;;
 	p2c) c p2c/src/p2c.c "$wasm" ;;
 	primary-standby) c primary-standby/src/primary_standby.c "$wasm" ;;
 	round-robin) wat round-robin/src/round_robin.wat "$wasm" ;;
+	seat-limited) c seat-limited/src/seat_limited.c "$wasm" ;;
+	sticky-drain) c sticky-drain/src/sticky_drain.c "$wasm" ;;
 	weighted-canary) assemblyscript weighted-canary src/weighted_canary.ts "$wasm" ;;
-	*) echo "build.sh: no policy $name, want p2c, primary-standby, round-robin or weighted-canary" >&2; exit 2 ;;
+	zone-spill) assemblyscript zone-spill src/zone_spill.ts "$wasm" ;;
+	*) echo "build.sh: no policy $name, want one of $all" >&2; exit 2 ;;
 	esac
 	echo "$wasm $(wc -c <"$wasm") bytes"
 done

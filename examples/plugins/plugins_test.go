@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -20,10 +21,14 @@ import (
 
 // tools are what builds each policy; clang brings wasm-ld of its own version.
 var tools = map[string]struct{ name, command string }{
+	"latency-aware":   {"clang", "clang"},
 	"p2c":             {"clang", "clang"},
 	"primary-standby": {"clang", "clang"},
 	"round-robin":     {"wat2wasm", "wat2wasm"},
+	"seat-limited":    {"clang", "clang"},
+	"sticky-drain":    {"clang", "clang"},
 	"weighted-canary": {"asc", "weighted-canary/node_modules/.bin/asc"},
+	"zone-spill":      {"asc", "zone-spill/node_modules/.bin/asc"},
 }
 
 // version returns the version that a tool says it has, or "" if it is not installed.
@@ -121,7 +126,7 @@ func TestBuildSaysWhichCompilerIsMissing(t *testing.T) {
 		"p2c":             "p2c needs clang, which is not installed: apt-get install clang lld",
 		"round-robin":     "round-robin needs wat2wasm, which is not installed: apt-get install wabt",
 		"weighted-canary": "weighted-canary needs npm, which is not installed: apt-get install nodejs npm",
-		"nonsense":        "no policy nonsense, want p2c, primary-standby, round-robin or weighted-canary",
+		"nonsense":        "no policy nonsense, want one of latency-aware p2c primary-standby",
 	} {
 		c := exec.CommandContext(t.Context(), "/bin/sh", "build.sh", "-o", bin, name)
 		c.Env = []string{"PATH=" + bin}
@@ -179,7 +184,7 @@ func BenchmarkPick(b *testing.B) {
 	}
 	for _, n := range []int{4, 16, 64, 256} {
 		b.Run(fmt.Sprintf("native-p2c/endpoints=%d", n), func(b *testing.B) { run(b, policies.P2C{}, n) })
-		for _, name := range []string{"round-robin", "p2c", "weighted-canary", "primary-standby"} {
+		for _, name := range slices.Sorted(maps.Keys(tools)) {
 			b.Run(fmt.Sprintf("%s/endpoints=%d", name, n), func(b *testing.B) {
 				p := plugintest.Policy(b, name, "")
 				run(b, p, n)

@@ -13,7 +13,7 @@ LB_EXPORT(lb_abi_v1) uint64_t lb_abi_v1(uint64_t host_features) {
 LB_EXPORT(lb_init) int32_t lb_init(const char *config, uint32_t len) {
   const char *at = config;
   lb_setting s;
-  return len == 0 || lb_next_setting(&at, config, config + len, &s) == 0 ? 0 : -1;
+  return lb_next_setting(&at, config, config + len, &s) == 0 ? 0 : -1;
 }
 
 LB_EXPORT(lb_endpoints) int32_t lb_endpoints(const lb_table *t) {
@@ -22,18 +22,11 @@ LB_EXPORT(lb_endpoints) int32_t lb_endpoints(const lb_table *t) {
   return 0;
 }
 
-/* load_below tells whether a has less load for its weight than b. */
-static int load_below(int32_t a, int32_t b) {
-  const uint32_t *inflight = lb_column_of(table, LB_INFLIGHT);
-  uint64_t load_a = inflight ? inflight[a] : 0, load_b = inflight ? inflight[b] : 0;
-  return (load_a + 1) * lb_endpoint_at(table, (uint32_t)b)->weight < (load_b + 1) * lb_endpoint_at(table, (uint32_t)a)->weight;
-}
-
 LB_EXPORT(lb_pick) int32_t lb_pick(const lb_request *r) {
   lb_span candidates = lb_candidates(table, r);
   uint64_t seed = r->rnd;
   int32_t a = lb_draw(table, r, candidates, heaviest, -1, &seed);
   if (a < 0) return LB_DEFER;
   int32_t b = lb_draw(table, r, candidates, heaviest, a, &seed);
-  return b >= 0 && load_below(b, a) ? b : a;
+  return b >= 0 && lb_less_loaded(table, b, a) ? b : a;
 }

@@ -19,10 +19,11 @@ LB_EXPORT(lb_abi_v1) uint64_t lb_abi_v1(uint64_t host_features) {
 LB_EXPORT(lb_init) int32_t lb_init(const char *config, uint32_t len) {
   const char *at = config;
   lb_setting s;
-  int more = 0;
-  while (len > 0 && (more = lb_next_setting(&at, config, config + len, &s)) == 1) {
-    if (!lb_is(&s, "hold_ms") || s.value > 86400000) return -1;
-    hold_ns = s.value * 1000000;
+  uint32_t hold_ms;
+  int more;
+  while ((more = lb_next_setting(&at, config, config + len, &s)) == 1) {
+    if (!lb_whole(&s, "hold_ms", 0, 86400000, &hold_ms)) return -1;
+    hold_ns = hold_ms * 1000000ull;
   }
   return more;
 }
