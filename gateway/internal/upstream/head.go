@@ -65,6 +65,9 @@ func (c *Conn) readHead(h *fasthttp.ResponseHeader, head bool) error {
 // byte came. An error is one that ReadHead would have given.
 func (c *Conn) Await(d time.Duration) (came bool, err error) {
 	_ = c.tcp.SetReadDeadline(time.Now().Add(d)) // readBy is what it goes back to
+	if c.rescue.Load() == rescued {              // its deadline was just overwritten
+		return false, c.settleRescue(nil)
+	}
 	_, err = c.br.Peek(1)
 	_ = c.tcp.SetReadDeadline(epoch.Add(time.Duration(c.readBy)))
 	if err == nil {
