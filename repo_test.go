@@ -43,6 +43,7 @@ var homes = map[string][]string{
 	"github.com/dgraph-io/ristretto":      {"gateway/internal/cluster"},
 	"github.com/hashicorp/consul/api":     {"discovery/consul"},
 	"github.com/tetratelabs/wazero":       {"wasmhost"},
+	"github.com/fsnotify/fsnotify":        {"gateway"},
 	"github.com/goccy/go-yaml":            {"internal/form"},
 	"github.com/alecthomas/kong":          {"internal/cli"},
 	"github.com/prometheus/client_golang": {"gateway"},

@@ -54,11 +54,8 @@ func (g *Gateway) Ready() Readiness {
 		}
 		r.Clusters = append(r.Clusters, cr)
 	}
-	for _, p := range g.loaded() {
-		if p.module == nil || p.module.Stats().Quarantined {
-			r.Policies = append(r.Policies, p.name)
-			r.Status = "degraded"
-		}
+	if r.Policies = g.notServing(); len(r.Policies) > 0 {
+		r.Status = "degraded"
 	}
 	if !r.Ready {
 		r.Status = "starting"
@@ -67,6 +64,24 @@ func (g *Gateway) Ready() Readiness {
 		r.Ready, r.Status = false, "draining"
 	}
 	return r
+}
+
+// notServing returns the policies that were refused, and those that are in quarantine in a cluster that they serve.
+func (g *Gateway) notServing() []string {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	names := map[string]bool{}
+	for name, p := range g.policies {
+		if p.module == nil {
+			names[name] = true
+		}
+	}
+	for _, m := range g.members {
+		if in := m.spec.instance; in != nil && in.Stats().Quarantined {
+			names[m.spec.policy.name] = true
+		}
+	}
+	return slices.Sorted(maps.Keys(names))
 }
 
 // clusters returns the clusters by name.

@@ -113,13 +113,15 @@ func TestHotSwapsLoseNothing(t *testing.T) {
 	t.Logf("%d swaps in %v, at %.0f requests a second", swaps-warm, took, float64(tr.requests.Load()-before)/took.Seconds())
 	tr.wantNoFailure(t)
 
-	answered := w.metric("weir_policy_picks_total", `policy="plugin"`, `result="ok"`)
-	g := w.policy("plugin").Guest
-	if float64(g["picks"]) != answered || g["lost"] != 0 {
-		t.Errorf("the guest counted %d and lost %d, want all of %v", g["picks"], g["lost"], answered)
+	answered := func() float64 { return w.metric("weir_policy_picks_total", `policy="plugin"`, `result="ok"`) }
+	eventually(t, "the guest has counted what it answered", func() bool { // the last requests end with their clients
+		return float64(w.policy("plugin").Guest["picks"]) == answered()
+	})
+	if g := w.policy("plugin").Guest; g["lost"] != 0 {
+		t.Errorf("the guest lost count %d times", g["lost"])
 	}
-	if all := float64(tr.requests.Load()); answered < all/2 {
-		t.Errorf("the guest answered %v of %v requests, want most", answered, all)
+	if all := float64(tr.requests.Load()); answered() < all*0.9 {
+		t.Errorf("the guest answered %v of %v requests, want nearly all", answered(), all)
 	}
 	eventually(t, "goroutines are back where they were", func() bool { return w.metric("go_goroutines") <= goroutines+8 })
 	eventually(t, "the heap is back where it was", func() bool { return w.metric("go_memstats_heap_inuse_bytes") <= heap+16<<20 })
@@ -164,7 +166,7 @@ func TestPut(t *testing.T) {
 		"nothing":                      {nil, 422, "parse", ""},
 		"junk":                         {[]byte("junk that is no module"), 422, "parse", ""},
 		"half_a_module":                {modules[0][:len(modules[0])/2], 422, "parse", ""},
-		"a_component":                  {[]byte("\x00asm\x0d\x00\x01\x00"), 422, "parse", "component"},
+		"a_component":                  {[]byte("\x00asm\x0d\x00\x01\x00"), 422, "vet", "component"},
 		"a_module_without_its_exports": {[]byte("\x00asm\x01\x00\x00\x00"), 422, "exports", "lb_"},
 		"more_than_8_MiB":              {make([]byte, 8<<20+1), 413, "", "8388608"},
 	} {
