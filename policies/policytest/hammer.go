@@ -4,20 +4,19 @@ import (
 	"math/rand/v2"
 	"sync"
 	"sync/atomic"
-	"testing"
 
 	"github.com/weir-lb/weir/policies"
 )
 
 // hammer lets goroutines pick while one swaps tables and views, as a cluster does: each request holds the snapshot it
 // loaded. In the end every request was answered by the laws and nothing is in flight.
-func hammer(t *testing.T, build Build, o Options) {
+func hammer(t *trial) {
 	const pickers, picks = 8, 2000
 	type snapshot struct {
 		view   *policies.View
 		picker policies.Picker
 	}
-	p := build(t)
+	p := t.policy()
 	g := rand.New(rand.NewPCG(seed, 3))
 	states := make([]*policies.State, 6)
 	for i := range states {
@@ -30,7 +29,7 @@ func hammer(t *testing.T, build Build, o Options) {
 			endpoints[i].State = states[i]
 			endpoints[i].Tier = uint8(i % 2)
 		}
-		return o.table(gen, endpoints...)
+		return t.table(gen, endpoints...)
 	}
 	view := func(t *policies.Table) *policies.View {
 		viewGen++
@@ -38,7 +37,7 @@ func hammer(t *testing.T, build Build, o Options) {
 	}
 	newest := table(1)
 	var current atomic.Pointer[snapshot]
-	current.Store(&snapshot{view(newest), picker(t, p, newest)})
+	current.Store(&snapshot{view(newest), t.picker(p, newest)})
 
 	var seq, answered atomic.Uint64
 	var wg sync.WaitGroup
@@ -51,11 +50,11 @@ func hammer(t *testing.T, build Build, o Options) {
 				r := Request(seed, seq.Add(1))
 				for range 3 {
 					i := s.picker.Pick(&r, s.view)
-					if w := wrong(&r, s.view, o, i); w != "" {
-						t.Errorf("up %v, tried %v: picked %d, %s", s.view.Up, r.Tried[:r.NTried], i, w)
+					if w := t.wrong(&r, s.view, i); w != "" {
+						t.errorf("up %v, tried %v: picked %s, %s", s.view.Up, r.Tried[:r.NTried], answer(i), w)
 						return
 					}
-					if i == policies.None {
+					if i < 0 {
 						break
 					}
 					e := s.view.Table.Endpoints[i]
@@ -75,18 +74,18 @@ func hammer(t *testing.T, build Build, o Options) {
 		s := *current.Load()
 		if gen%8 == 0 {
 			newest = table(gen)
-			s.picker = picker(t, p, newest)
+			s.picker = t.picker(p, newest)
 		}
 		s.view = view(newest)
 		current.Store(&s)
 		select {
 		case <-done:
-			if n := answered.Load(); n != pickers*picks && !t.Failed() {
-				t.Errorf("%d requests were answered, want %d", n, pickers*picks)
+			if n := answered.Load(); n != pickers*picks && !t.failed() {
+				t.errorf("%d requests were answered, want %d", n, pickers*picks)
 			}
 			for i, s := range states {
 				if n := s.Inflight(); n != 0 {
-					t.Errorf("endpoint %d has %d requests in flight, want 0", i, n)
+					t.errorf("endpoint %d has %d requests in flight, want 0", i, n)
 				}
 			}
 			return

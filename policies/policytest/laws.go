@@ -11,14 +11,14 @@ import (
 // seed is the source of all chance in the kit: a failure repeats.
 const seed = 20261122
 
-func pickIsValid(t *testing.T, build Build, o Options) {
+func pickIsValid(t *trial) {
 	g := rand.New(rand.NewPCG(seed, 1))
-	p := build(t)
+	p := t.policy()
 	var viewGen uint32
 	var seq uint64
 	for gen := range uint32(200) {
-		table := o.anyTable(g, gen+1)
-		pk := picker(t, p, table)
+		table := t.anyTable(g, gen+1)
+		pk := t.picker(p, table)
 		for range 10 {
 			viewGen++
 			v := anyView(g, table, viewGen)
@@ -31,59 +31,52 @@ func pickIsValid(t *testing.T, build Build, o Options) {
 					}
 				}
 				r.Attempt = r.NTried
-				if i := pk.Pick(&r, v); wrong(&r, v, o, i) != "" {
-					t.Fatalf("table %d, view %d (up %v, tiers end at %v), tried %v: picked %d, %s",
-						gen+1, viewGen, v.Up, v.TierEnd, r.Tried[:r.NTried], i, wrong(&r, v, o, i))
-				}
+				t.pick(pk, &r, v, "table %d, view %d (up %v, tiers end at %v), tried %v", gen+1, viewGen, v.Up, v.TierEnd, r.Tried[:r.NTried])
 			}
 		}
 	}
 }
 
-func retriesVisitAll(t *testing.T, build Build, o Options) {
+func retriesVisitAll(t *trial) {
 	endpoints := Weights(1, 65535, 3, 1, 100, 7, 1, 0)
 	for i := range endpoints {
 		endpoints[i].Tier = uint8(i % 3)
 	}
-	table := o.table(1, endpoints...)
-	pk := picker(t, build(t), table)
+	table := t.table(1, endpoints...)
+	pk := t.picker(t.policy(), table)
 	v := View(table, 1, 2)
 	for seq := range uint64(200) {
 		r := Request(seed, seq)
 		for n := range len(v.Up) {
-			i := pk.Pick(&r, v)
-			if w := wrong(&r, v, o, i); w != "" {
-				t.Fatalf("attempt %d after %v: picked %d, %s", n, r.Tried[:r.NTried], i, w)
+			i := t.pick(pk, &r, v, "attempt %d after %v", n, r.Tried[:r.NTried])
+			if i == policies.Rejected {
+				break
 			}
 			r.MarkTried(uint32(i))
 			r.Attempt++
 		}
-		if i := pk.Pick(&r, v); i != policies.None {
-			t.Fatalf("picked %d after every endpoint was tried (%v), want None", i, r.Tried[:r.NTried])
-		}
+		t.pick(pk, &r, v, "attempt %d after %v", r.NTried, r.Tried[:r.NTried])
 	}
 }
 
-func fewEndpoints(t *testing.T, build Build, o Options) {
-	p := build(t)
+func fewEndpoints(t *trial) {
+	p := t.policy()
 	for n, weights := range [][]uint32{{}, {3}, {0}, {1, 0}} {
-		table := o.table(uint32(n)+1, Weights(weights...)...)
-		pk := picker(t, p, table)
+		table := t.table(uint32(n)+1, Weights(weights...)...)
+		pk := t.picker(p, table)
 		for k, v := range []*policies.View{View(table, uint32(2*n)), View(table, uint32(2*n)+1, 0)} {
 			r := Request(seed, uint64(n))
-			if i := pk.Pick(&r, v); wrong(&r, v, o, i) != "" {
-				t.Errorf("weights %v, first endpoint down %t: picked %d, %s", weights, k == 1, i, wrong(&r, v, o, i))
-			}
+			t.pick(pk, &r, v, "weights %v, first endpoint down %t", weights, k == 1)
 		}
 	}
 }
 
-func comesBack(t *testing.T, build Build, o Options) {
-	if o.Shares == Unclaimed {
-		o.AnyTier = true
+func comesBack(t *trial) {
+	if t.Shares == Unclaimed {
+		t.AnyTier = true
 	}
-	table := o.table(1, Weights(1, 1, 1)...)
-	pk := picker(t, build(t), table)
+	table := t.table(1, Weights(1, 1, 1)...)
+	pk := t.picker(t.policy(), table)
 	var seq uint64
 	for gen := range uint32(20) {
 		down := int(gen) % 4 // 3: none is down
@@ -92,15 +85,13 @@ func comesBack(t *testing.T, build Build, o Options) {
 		for range 100 {
 			r := Request(seed, seq)
 			seq++
-			i := pk.Pick(&r, v)
-			if w := wrong(&r, v, o, i); w != "" {
-				t.Fatalf("view %d: picked %d, %s", gen, i, w)
+			if i := t.pick(pk, &r, v, "view %d", gen); i >= 0 {
+				picked[i]++
 			}
-			picked[i]++
 		}
 		for _, i := range v.Up {
-			if picked[i] == 0 && o.Shares != Unclaimed {
-				t.Errorf("view %d: of 100 requests none went to endpoint %d of %v", gen, i, v.Up)
+			if picked[i] == 0 && t.Shares != Unclaimed {
+				t.errorf("view %d: of 100 requests none went to endpoint %d of %v", gen, i, v.Up)
 			}
 		}
 	}
@@ -115,10 +106,7 @@ const (
 	shareBound = 0.02
 )
 
-func sharesHold(t *testing.T, build Build, o Options) {
-	if o.Shares == Unclaimed {
-		return
-	}
+func sharesHold(t *trial) {
 	for _, c := range []struct {
 		name    string
 		weights []uint32
@@ -132,27 +120,26 @@ func sharesHold(t *testing.T, build Build, o Options) {
 		{"coprime_and_large", []uint32{65535, 40000, 30011, 9}, nil},
 		{"coprime_and_large_with_one_down", []uint32{65535, 40000, 30011, 9}, []int{1}},
 	} {
-		t.Run(c.name, func(t *testing.T) {
-			table := o.table(1, Weights(c.weights...)...)
-			v := View(table, 1, c.down...)
-			got := o.shares(t, picker(t, build(t), table), v)
-			for i, want := range o.promised(v) {
-				if math.Abs(got[i]-want) > shareBound {
-					t.Errorf("weights %v, down %v: endpoint %d got %.4f of the requests, want %.4f +- %g",
-						c.weights, c.down, i, got[i], want, shareBound)
-				}
+		t.within = c.name + ": "
+		table := t.table(1, Weights(c.weights...)...)
+		v := View(table, 1, c.down...)
+		got := t.shares(t.picker(t.policy(), table), v)
+		for i, want := range t.promised(v) {
+			if math.Abs(got[i]-want) > shareBound {
+				t.errorf("weights %v, down %v: endpoint %d got %.4f of the requests, want %.4f +- %g",
+					c.weights, c.down, i, got[i], want, shareBound)
 			}
-		})
+		}
 	}
 }
 
 // promised returns the share of each endpoint, by index.
-func (o Options) promised(v *policies.View) []float64 {
+func (t *trial) promised(v *policies.View) []float64 {
 	want := make([]float64, len(v.Table.Endpoints))
 	var sum float64
 	for _, i := range v.Up {
 		want[i] = float64(v.Table.Endpoints[i].Weight)
-		if o.Shares == Evenly {
+		if t.Shares == Evenly {
 			want[i] = 1
 		}
 		sum += want[i]
@@ -165,20 +152,20 @@ func (o Options) promised(v *policies.View) []float64 {
 
 // shares measures the share of each endpoint. Requests of a policy that promises shares by load stay in flight until 64
 // an endpoint have come after them: they take equally long.
-func (o Options) shares(t *testing.T, pk policies.Picker, v *policies.View) []float64 {
+func (t *trial) shares(pk policies.Picker, v *policies.View) []float64 {
 	inflight := make([]int, 0, 64*len(v.Up))
 	count := make([]int, len(v.Table.Endpoints))
 	warmUp := cap(inflight) * 4
 	for seq := range sharePicks + warmUp {
 		r := Request(seed, uint64(seq))
-		i := pk.Pick(&r, v)
-		if w := wrong(&r, v, o, i); w != "" {
-			t.Fatalf("pick %d: picked %d, %s", seq, i, w)
+		i := t.pick(pk, &r, v, "pick %d", seq)
+		if i < 0 {
+			continue
 		}
 		if seq >= warmUp {
 			count[i]++
 		}
-		if o.Shares != ByLoad {
+		if t.Shares != ByLoad {
 			continue
 		}
 		v.Table.Endpoints[i].AddInflight(1)
@@ -197,39 +184,34 @@ func (o Options) shares(t *testing.T, pk policies.Picker, v *policies.View) []fl
 	return shares
 }
 
-func nobodyStarved(t *testing.T, build Build, o Options) {
-	if o.Shares == Unclaimed {
-		return
-	}
-	p := build(t)
+func nobodyStarved(t *trial) {
+	p := t.policy()
 	count := make([]int, 4)
 	for seq := range uint64(400) {
-		table := o.table(uint32(seq)+1, Weights(1, 1, 1, 1)...)
-		pk := picker(t, p, table)
+		table := t.table(uint32(seq)+1, Weights(1, 1, 1, 1)...)
+		pk := t.picker(p, table)
 		r, v := Request(seed, seq), View(table, uint32(seq)+1)
-		i := pk.Pick(&r, v)
-		if w := wrong(&r, v, o, i); w != "" {
-			t.Fatalf("table %d: picked %d, %s", table.Gen, i, w)
+		if i := t.pick(pk, &r, v, "table %d", table.Gen); i >= 0 {
+			count[i]++
 		}
-		count[i]++
 	}
 	// 400 draws of 1/4: below 55 is over five standard deviations off.
 	for i, n := range count {
 		if n < 55 {
-			t.Errorf("endpoint %d got %d of 400 requests (%v), want about 100", i, n, count)
+			t.errorf("endpoint %d got %d of 400 requests (%v), want about 100", i, n, count)
 		}
 	}
 }
 
-func equalTraces(t *testing.T, build Build, o Options) {
+func equalTraces(t *trial) {
 	trace := func() []int {
 		g := rand.New(rand.NewPCG(seed, 2))
-		p := build(t)
+		p := t.policy()
 		var picks []int
 		var viewGen uint32
 		for gen := range uint32(20) {
-			table := o.anyTable(g, gen+1)
-			pk := picker(t, p, table)
+			table := t.anyTable(g, gen+1)
+			pk := t.picker(p, table)
 			for range 4 {
 				viewGen++
 				v := anyView(g, table, viewGen)
@@ -248,22 +230,21 @@ func equalTraces(t *testing.T, build Build, o Options) {
 	a, b := trace(), trace()
 	for k := range a {
 		if a[k] != b[k] {
-			t.Fatalf("request %d went to %d, and to %d when the same requests came again", k, a[k], b[k])
+			t.fatalf("request %d went to %d, and to %d when the same requests came again", k, a[k], b[k])
 		}
 	}
 }
 
-// NoAllocations holds a policy to allocating nothing per pick: with all endpoints up, with most of them down, at a
-// first attempt and at a third. It is part of [Run], and exported for tests that run without the race detector.
-func NoAllocations(t *testing.T, build Build, o Options) {
+// noAllocations measures with all endpoints up, with most of them down, at a first attempt and at a third.
+func noAllocations(t *trial) {
 	for _, weights := range [][]uint32{{5, 1, 1, 3}, {65535, 40000, 30011, 9}} {
-		table := o.table(1, Weights(weights...)...)
-		pk := picker(t, build(t), table)
+		table := t.table(1, Weights(weights...)...)
+		pk := t.picker(t.policy(), table)
 		for _, v := range []*policies.View{View(table, 1), View(table, 2, 0)} {
 			r := Request(seed, 1)
 			for range 3 {
 				if n := testing.AllocsPerRun(500, func() { pk.Pick(&r, v) }); n != 0 {
-					t.Errorf("weights %v, up %v, tried %v: %g allocations a pick, want 0", weights, v.Up, r.Tried[:r.NTried], n)
+					t.errorf("weights %v, up %v, tried %v: %g allocations a pick, want 0", weights, v.Up, r.Tried[:r.NTried], n)
 				}
 				r.MarkTried(v.Up[r.NTried])
 				r.Attempt++

@@ -32,6 +32,8 @@ type Options struct {
 	Shares Shares
 	// AnyTier: a pick may leave an untried endpoint of a better tier aside.
 	AnyTier bool
+	// MayReject: the policy refuses requests now and then.
+	MayReject bool
 	// Shape, if not nil, changes each endpoint that the kit makes, before any table is built: flags, zone, metadata.
 	Shape func(i int, e *policies.Endpoint)
 }
@@ -41,56 +43,19 @@ type Build func(t *testing.T) policies.Policy
 
 // Run holds a policy to every law, each in a subtest.
 func Run(t *testing.T, build Build, o Options) {
-	for _, law := range []struct {
-		name string
-		hold func(*testing.T, Build, Options)
-	}{
-		{"a_pick_is_usable_and_untried_and_none_means_nothing_is_left", pickIsValid},
-		{"retries_visit_every_endpoint_once", retriesVisitAll},
-		{"no_endpoint_and_one_endpoint", fewEndpoints},
-		{"an_endpoint_that_comes_back_gets_requests_again", comesBack},
-		{"shares_are_as_promised", sharesHold},
-		{"nobody_is_starved_when_tables_change_before_every_pick", nobodyStarved},
-		{"equal_seeds_give_equal_traces", equalTraces},
-		{"a_pick_allocates_nothing", NoAllocations},
-		{"laws_hold_while_tables_and_views_are_swapped", hammer},
-	} {
-		t.Run(law.name, func(t *testing.T) { law.hold(t, build, o) })
+	for _, l := range Laws() {
+		t.Run(l.Name, func(t *testing.T) { l.test(t, build, o) })
 	}
 }
 
-// picker builds the picker of table, or ends the test.
-func picker(t *testing.T, p policies.Policy, table *policies.Table) policies.Picker {
-	t.Helper()
-	pk, err := p.Build(table)
-	if err != nil {
-		t.Fatalf("Build of %d endpoints: %v", len(table.Endpoints), err)
-	}
-	return pk
+// NoAllocations holds a policy to the law that a pick allocates nothing. It is part of [Run], and exported for tests that
+// run without the race detector.
+func NoAllocations(t *testing.T, build Build, o Options) {
+	Law{hold: noAllocations}.test(t, build, o)
 }
 
-// wrong says what is wrong with answer i to r in v, or "".
-func wrong(r *policies.Request, v *policies.View, o Options, i int) string {
-	candidates := v.Candidates(r)
-	switch {
-	case candidates == nil && i == policies.None:
-		return ""
-	case candidates == nil:
-		return "want None: nothing is left"
-	case i == policies.None:
-		return "want an endpoint: some are left"
-	case !v.Usable(i):
-		return "want an endpoint that is in range and usable"
-	case r.HasTried(uint32(i)):
-		return "want an endpoint that is not tried"
-	case v.Table.Endpoints[i].Weight == 0:
-		return "want an endpoint of weight above 0"
-	case !o.AnyTier && tier(v, i) != tier(v, int(candidates[0])):
-		return "want an endpoint of the first tier that has one left"
+func (l Law) test(t *testing.T, build Build, o Options) {
+	if err := l.Hold(func() (policies.Policy, error) { return build(t), nil }, o); err != nil {
+		t.Error(err)
 	}
-	return ""
-}
-
-func tier(v *policies.View, i int) int {
-	return min(int(v.Table.Endpoints[i].Tier), len(v.TierEnd)-1)
 }
