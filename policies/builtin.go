@@ -5,8 +5,14 @@ var builtin = [...]struct {
 	name   string
 	policy Policy
 }{
+	{"bounded_hash", BoundedHash{}},
+	{"first", First{}},
 	{"least_request", LeastRequest{}},
+	{"maglev", Maglev{}},
 	{"p2c", P2C{}},
+	{"random", Random{}},
+	{"rendezvous", Rendezvous{}},
+	{"ring_hash", RingHash{}},
 	{"round_robin", RoundRobin{}},
 	{"weighted_round_robin", WeightedRoundRobin{}},
 }

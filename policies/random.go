@@ -1,21 +1,28 @@
 package policies
 
-import "math/bits"
+// Random draws an endpoint of the first usable tier by weight, whatever its load. It shares nothing and remembers
+// nothing; p2c costs one more draw and is better at everything. It is the baseline that others are measured against.
+type Random struct{}
 
-// splitmix stretches Request.Rand to as many numbers as a pick needs. It is SplitMix64 (Steele, Lea, Flood: Fast
-// Splittable Pseudorandom Number Generators, 2014): every seed is a good one.
-type splitmix uint64
-
-func (s *splitmix) next() uint64 {
-	*s += 0x9e3779b97f4a7c15
-	z := uint64(*s)
-	z = (z ^ z>>30) * 0xbf58476d1ce4e5b9
-	z = (z ^ z>>27) * 0x94d049bb133111eb
-	return z ^ z>>31
+// Build implements [Policy].
+func (Random) Build(t *Table) (Picker, error) {
+	p := new(random)
+	for tier, members := range byTier(t) {
+		if len(members) > 0 {
+			p.tiers[tier] = newAlias(t, members)
+		}
+	}
+	return p, nil
 }
 
-// below returns a number in 0..n-1. Its bias is under n/2^64.
-func (s *splitmix) below(n uint64) uint64 {
-	hi, _ := bits.Mul64(s.next(), n)
-	return hi
+type random struct{ tiers [numTiers]alias }
+
+// Pick implements [Picker] in O(1) while most of the tier's weight is there, O(candidates) at worst.
+func (p *random) Pick(r *Request, v *View) int {
+	candidates := v.Candidates(r)
+	if candidates == nil {
+		return None
+	}
+	g := splitmix(r.Rand)
+	return draw(r, v, p.tiers[tierOf(v.Table.Endpoints[candidates[0]])], candidates, None, &g)
 }
