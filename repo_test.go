@@ -24,7 +24,7 @@ var mayImport = map[string][]string{
 	"":                             {"internal/cli"},
 	"internal/cli":                 {"gateway", "wasmhost", "internal/demo"},
 	"internal/demo":                {"gateway", "discovery/consul/agent", "examples/plugins"},
-	"gateway":                      {"gateway/internal/...", "discovery", "discovery/consul", "wasmhost", "policies"},
+	"gateway":                      {"gateway/internal/...", "discovery", "discovery/consul", "wasmhost", "policies", "policies/recording"},
 	"gateway/internal/proxy":       {"gateway/internal/cluster", "gateway/internal/upstream", "policies"},
 	"gateway/internal/upstream":    {"policies"},
 	"gateway/internal/config":      {"internal/form"},

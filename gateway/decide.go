@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"io"
 	"slices"
 
 	"github.com/weir-lb/weir/gateway/internal/config"
@@ -16,11 +17,13 @@ type decision struct {
 	beside    *policy // the shadow of policy; nil if there is none, or it was refused
 	candidate *wasmhost.Policy
 	shadow    *wasmhost.Shadow // of instance and candidate
+
+	recorded policies.Policy // what is in the settings, while it is recorded
 }
 
 // decide sets what decides in the cluster of s. What was does already and need not change stays; what takes its place
 // goes on from its state.
-func (s *clusterSpec) decide(cfg *config.Config, cc *config.Cluster, loaded map[string]*policy, was clusterSpec) {
+func (g *Gateway) decide(s *clusterSpec, cfg *config.Config, cc *config.Cluster, loaded map[string]*policy, was clusterSpec) {
 	p := loaded[cc.Policy]
 	s.policy = p
 	s.settings.PolicyName = cc.Policy
@@ -29,7 +32,12 @@ func (s *clusterSpec) decide(cfg *config.Config, cc *config.Cluster, loaded map[
 	}
 	if p == nil || p.module == nil {
 		s.settings.Policy, _ = policies.ByName(s.settings.PolicyName)
+		g.record(s, cc.Name, was, was.instance == nil && was.settings.PolicyName == s.settings.PolicyName)
 		return
+	}
+	s.settings.PolicyDigest = p.digest
+	if b := loaded[cfg.Policies[p.name].Shadow]; b != nil && b.module != nil {
+		s.beside = b
 	}
 	fallback, _ := policies.ByName(p.config.Fallback)
 	instance := func(of, before *policy, old *wasmhost.Policy) *wasmhost.Policy {
@@ -39,27 +47,38 @@ func (s *clusterSpec) decide(cfg *config.Config, cc *config.Cluster, loaded map[
 		}
 		return in
 	}
-	s.settings.PolicyDigest = p.digest
 	same := was.policy == p && was.instance != nil && slices.Equal(was.conditions, s.conditions)
-	if s.instance = was.instance; !same {
+	both := same && was.beside == s.beside
+	if s.instance = was.instance; !same || g.recorder != nil && !both {
 		s.instance = instance(p, was.policy, was.instance)
 	}
 	s.settings.Policy = s.instance
+	if s.beside != nil {
+		if s.candidate, s.shadow = was.candidate, was.shadow; !both {
+			s.candidate = instance(s.beside, was.beside, was.candidate)
+			s.shadow = wasmhost.NewShadow(s.instance, s.candidate)
+		}
+		s.settings.Policy = s.shadow
+	}
+	g.record(s, cc.Name, was, both)
+}
 
-	b := loaded[cfg.Policies[p.name].Shadow]
-	if b == nil || b.module == nil {
+// record puts the recorder, if there is one, around what decides. same says that it is what decided before.
+func (g *Gateway) record(s *clusterSpec, cluster string, was clusterSpec, same bool) {
+	if g.recorder == nil {
 		return
 	}
-	s.beside = b
-	if s.candidate, s.shadow = was.candidate, was.shadow; !same || was.beside != b || was.shadow == nil {
-		s.candidate = instance(b, was.beside, was.candidate)
-		s.shadow = wasmhost.NewShadow(s.instance, s.candidate)
+	if s.recorded = was.recorded; !same || was.recorded == nil {
+		s.recorded = g.recorder.Wrap(cluster, s.settings.PolicyName, s.settings.PolicyDigest, s.settings.Policy)
 	}
-	s.settings.Policy = s.shadow
+	s.settings.Policy = s.recorded
 }
 
 // release closes what d has and kept has not.
 func (d decision) release(kept decision) {
+	if c, ok := d.recorded.(io.Closer); ok && d.recorded != kept.recorded {
+		_ = c.Close()
+	}
 	if d.instance != nil && d.instance != kept.instance {
 		_ = d.instance.Close()
 	}

@@ -7,6 +7,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"net/http"
@@ -22,6 +23,7 @@ import (
 	"github.com/weir-lb/weir/gateway/internal/config"
 	"github.com/weir-lb/weir/gateway/internal/proxy"
 	"github.com/weir-lb/weir/policies"
+	"github.com/weir-lb/weir/policies/recording"
 	"github.com/weir-lb/weir/wasmhost"
 )
 
@@ -32,6 +34,12 @@ type Options struct {
 	Log     *slog.Logger   // required
 	Level   *slog.LevelVar // set to log.level of the configuration; may be nil
 	Version string         // for weir_build_info
+
+	// Record gets a trace of all picks (package recording), of RecordLimit bytes at most, with the text of the header
+	// fields that are named. nil: nothing is recorded. It is the caller's to close after Shutdown.
+	Record        io.Writer
+	RecordLimit   int64
+	RecordHeaders []string
 }
 
 // Gateway is a running gateway.
@@ -40,7 +48,8 @@ type Gateway struct {
 	log       *slog.Logger
 	registry  *prometheus.Registry
 	host      *wasmhost.Host
-	cacheDir  string // of host's native code, as configured when it was made
+	recorder  *recording.Writer // nil if nothing is recorded
+	cacheDir  string            // of host's native code, as configured when it was made
 	leases    *cluster.Leases
 	data      *proxy.Server
 	admin     *http.Server
@@ -96,6 +105,9 @@ func (g *Gateway) start() (err error) {
 	_, _ = rand.Read(g.ownSecret[:]) // never fails
 	if g.leases, err = cluster.NewLeases(maxLeases); err != nil {
 		return fmt.Errorf("leases: %w", err)
+	}
+	if o := g.options; o.Record != nil {
+		g.recorder = recording.NewWriter(o.Record, recording.Options{Limit: o.RecordLimit, Headers: o.RecordHeaders, Log: g.log})
 	}
 	cfg, err := g.load(ctx)
 	if err != nil {
@@ -184,6 +196,9 @@ func (g *Gateway) Shutdown(ctx context.Context) error {
 	}
 	for _, p := range loaded {
 		p.close()
+	}
+	if g.recorder != nil {
+		errs = append(errs, g.recorder.Close())
 	}
 	if g.leases != nil {
 		g.leases.Close()

@@ -153,6 +153,9 @@ func (g *Gateway) loadModule(ctx context.Context, p, old *policy) error {
 		Name: p.name, SHA256: pc.SHA256, Config: pc.Config, Memory: pc.Memory, OnError: onError,
 		Large: pc.Large, Fuel: budgets(pc.Fuel),
 	}
+	if g.recorder != nil {
+		o.Manual, o.Now = true, g.recorder.Now
+	}
 	if old != nil {
 		o.Inherit = old.module
 	}

@@ -32,7 +32,7 @@ type clusterSpec struct {
 }
 
 func (s clusterSpec) sameSettings(o clusterSpec) bool {
-	return s.key == o.key && s.instance == o.instance && s.shadow == o.shadow
+	return s.key == o.key && s.instance == o.instance && s.shadow == o.shadow && s.recorded == o.recorded
 }
 
 func (s clusterSpec) close() { s.release(decision{}) }
@@ -67,7 +67,7 @@ func (g *Gateway) newSpec(name string, cfg *config.Config, cc *config.Cluster, c
 	if m := g.members[name]; m != nil {
 		was = m.spec
 	}
-	s.decide(cfg, cc, ch.policies, was)
+	g.decide(&s, cfg, cc, ch.policies, was)
 	s.key = fingerprint(cc, cfg.Zone, s.settings.PolicyName, s.secret)
 	s.source, s.sourceKey = source(cc, ch)
 	if cc.Consul != nil {

@@ -209,13 +209,14 @@ func weirCommand(args ...string) *exec.Cmd {
 
 var listening = regexp.MustCompile(`msg=listening name=(\S+) address=(\S+)`)
 
-// startWeir runs the gateway with that configuration and waits until it is ready. Plugins are at ./plugins.
-func startWeir(t *testing.T, config string) *weirProcess {
+// startWeir runs the gateway with that configuration, and more arguments, and waits until it is ready. Plugins are at
+// ./plugins.
+func startWeir(t *testing.T, config string, more ...string) *weirProcess {
 	t.Helper()
 	w := &weirProcess{t: t, config: filepath.Join(t.TempDir(), "weir.yaml"), log: new(lockedBuffer), ended: make(chan struct{})}
 	plugins(t, w)
 	w.write(config)
-	w.cmd = weirCommand("run", "-c", w.config, "--drain", "5s")
+	w.cmd = weirCommand(append([]string{"run", "-c", w.config, "--drain", "5s"}, more...)...)
 	w.cmd.Stderr = w.log
 	if err := w.cmd.Start(); err != nil {
 		t.Fatal(err)
@@ -253,6 +254,16 @@ func startWeir(t *testing.T, config string) *weirProcess {
 		return resp.StatusCode == http.StatusOK
 	})
 	return w
+}
+
+// end stops weir as an operator does, and waits for it.
+func (w *weirProcess) end() {
+	w.t.Helper()
+	_ = w.cmd.Process.Signal(syscall.SIGTERM)
+	<-w.ended
+	if code := w.cmd.ProcessState.ExitCode(); code != 0 {
+		w.t.Errorf("exit status %d, want 0", code)
+	}
 }
 
 // plugins puts the example policies where the configuration finds them as ./plugins.

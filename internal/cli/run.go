@@ -17,6 +17,10 @@ type runCmd struct {
 	Config string        `short:"c" required:"" type:"path" placeholder:"FILE" help:"Configuration (YAML)."`
 	Strict bool          `help:"Exit with status 1 if a policy is refused, instead of serving by its fallback."`
 	Drain  time.Duration `default:"30s" help:"How long requests in flight may take at the end."`
+
+	Record       string   `type:"path" placeholder:"FILE" help:"Keep a trace of all picks in a file, for 'weir policy test --replay'. It must not exist."`
+	RecordLimit  size     `default:"64MiB" placeholder:"SIZE" help:"Most bytes of the trace (${default}); then the recording ends."`
+	RecordHeader []string `placeholder:"NAME" help:"A header field whose text the trace holds; may be given several times."`
 }
 
 // Run serves until told to stop.
@@ -28,7 +32,16 @@ func (c runCmd) Run(s *streams) error {
 
 	level := new(slog.LevelVar)
 	log := slog.New(slog.NewTextHandler(s.err, &slog.HandlerOptions{Level: level}))
-	g, err := gateway.Start(gateway.Options{Path: c.Config, Strict: c.Strict, Log: log, Level: level, Version: Version()})
+	o := gateway.Options{Path: c.Config, Strict: c.Strict, Log: log, Level: level, Version: Version()}
+	if c.Record != "" {
+		f, err := os.OpenFile(c.Record, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+		if err != nil {
+			return err
+		}
+		defer f.Close() // what is in it is on its way to the disk by then
+		o.Record, o.RecordLimit, o.RecordHeaders = f, int64(c.RecordLimit), c.RecordHeader
+	}
+	g, err := gateway.Start(o)
 	if err != nil {
 		fmt.Fprintln(s.err, err) // one line a mistake
 		return errTold
