@@ -10,6 +10,7 @@ var builtin = [...]struct {
 	{"least_request", LeastRequest{}},
 	{"maglev", Maglev{}},
 	{"p2c", P2C{}},
+	{"peak_ewma", PeakEWMA{}},
 	{"random", Random{}},
 	{"rendezvous", Rendezvous{}},
 	{"ring_hash", RingHash{}},

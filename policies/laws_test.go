@@ -15,6 +15,7 @@ var claims = map[string]policytest.Options{
 	"least_request":        {Shares: policytest.ByLoad},
 	"maglev":               {Shares: policytest.ByWeight},
 	"p2c":                  {Shares: policytest.ByLoad},
+	"peak_ewma":            {Shares: policytest.Unclaimed}, // by response times: TestPeakEWMA
 	"random":               {Shares: policytest.ByWeight},
 	"rendezvous":           {Shares: policytest.ByWeight},
 	"ring_hash":            {Shares: policytest.Unclaimed}, // within the error of its points: TestRingHash

@@ -154,7 +154,8 @@ const Unknown = 0xffffffff
 // All of it is atomic and padded to two cache lines, so that neighbours do not slow each other.
 type State struct {
 	cols [NumColumns]atomic.Uint32
-	_    [128 - 4*NumColumns]byte
+	peak peak
+	_    [128 - 4*NumColumns - 16]byte
 }
 
 // NewState returns the state of an endpoint of which nothing is known but h.

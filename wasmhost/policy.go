@@ -17,13 +17,15 @@ import (
 // the length of a call. Instances outlive tables. Where the guest cannot answer (it failed and is made again, it is in
 // quarantine, it has another table than the request) a native picker, built beside it for the same table, does.
 type Policy struct {
-	module   *Module
-	cluster  string
-	shared   *shared
-	fallback policies.Policy
-	failover policies.Failover
-	from     *Policy // whose state the first Build takes over; nil afterwards
-	inert    bool    // it acts on nothing: a shadow or a rehearsal
+	module        *Module
+	cluster       string
+	shared        *shared
+	fallback      policies.Policy
+	failover      policies.Failover
+	fallbackHears policies.Observer // nil if the fallback does not want to know how attempts end
+
+	from  *Policy // whose state the first Build takes over; nil afterwards
+	inert bool    // it acts on nothing: a shadow or a rehearsal
 
 	shards []*shard
 	ward   ward
@@ -37,6 +39,7 @@ type Policy struct {
 
 func (m *Module) newPolicy(cluster string, fallback policies.Policy, failover policies.Failover, instances int) *Policy {
 	p := &Policy{module: m, cluster: cluster, shared: m.shared, fallback: fallback, failover: failover}
+	p.fallbackHears, _ = fallback.(policies.Observer)
 	p.ctx, p.stop = context.WithCancel(context.Background())
 	for i := range instances {
 		p.shards = append(p.shards, &shard{policy: p, index: uint32(i)})
