@@ -78,7 +78,7 @@ const unknownLoad = 0xffff
 // Observe implements policies.Observer. The guest hears of it in a batch, from the request that fills the batch or within
 // 10 ms.
 func (p *Policy) Observe(v *policies.View, f policies.Feedback) {
-	if p.fallbackHears != nil {
+	if p.fallbackHears != nil && !p.inert {
 		p.fallbackHears.Observe(v, f)
 	}
 	if !p.module.info.Feedback {
