@@ -58,6 +58,8 @@ type Snapshot struct {
 	Endpoints []*Endpoint       // Endpoints[i] belongs to Table.Endpoints[i]
 
 	PolicyName, PolicyDigest string // as in Settings
+
+	policy policies.Policy
 }
 
 // reconcileEvery is how often leases, ejections and rates are looked at. It bounds how late an expired lease is seen.
@@ -243,7 +245,7 @@ func (c *Cluster) rebuild(instances []discovery.Instance, why string) error {
 	s := &Snapshot{
 		Table: t, Picker: picker, Failover: c.settings.Failover, Sticky: newTokens(c.settings.Sticky, c.name, t),
 		Endpoints:  make([]*Endpoint, len(t.Endpoints)),
-		PolicyName: c.settings.PolicyName, PolicyDigest: c.settings.PolicyDigest,
+		PolicyName: c.settings.PolicyName, PolicyDigest: c.settings.PolicyDigest, policy: c.settings.Policy,
 	}
 	if f, ok := c.settings.Policy.(policies.Failover); ok {
 		s.Failover = f

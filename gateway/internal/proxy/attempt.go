@@ -34,6 +34,9 @@ func (x *exchange) begin(a *attempt, i int) {
 		},
 	}
 	a.endpoint.Begin()
+	if x.explain != nil {
+		x.explain.begun(x, a)
+	}
 }
 
 // end tells the endpoint what came of an attempt, if it has not been told.
@@ -49,6 +52,9 @@ func (x *exchange) end(a *attempt) {
 	a.owed = x.snap.Observer != nil
 	x.route.cluster.attempts[a.outcome.Class].Add(1)
 	ep.End(a.outcome)
+	if x.explain != nil {
+		x.explain.note(a)
+	}
 }
 
 // report tells the policy what came of an attempt that has ended, if it wants to know and has not been told. That waits

@@ -17,6 +17,8 @@ type exchange struct {
 	head head
 	out  []byte // the head that endpoints get
 	body body
+
+	client []byte // who the client is, in text, if a policy asked
 }
 
 // perRequest is the part of an exchange that begins anew with each request.
@@ -45,8 +47,9 @@ type perRequest struct {
 	attempt         // the one in hand
 	upload  *upload // a body that is on its way in another goroutine
 
-	stream stream
-	status int
+	stream  stream
+	status  int
+	explain *explaining // nil unless the request asks for it
 }
 
 var exchanges = sync.Pool{New: func() any { return new(exchange) }}
@@ -61,6 +64,7 @@ func (s *Server) handle(ctx *fasthttp.RequestCtx) {
 	defer func() {
 		if r := recover(); r != nil {
 			s.panicked(r)
+			x.explain = nil // whatever it was, this is no time for more of it
 			x.refuse(internal, 0)
 		}
 	}()
@@ -75,6 +79,9 @@ func (x *exchange) serve() {
 		return
 	}
 	x.body.open(x.ctx)
+	if len(x.table.ExplainToken) > 0 {
+		x.askedToExplain()
+	}
 	if x.route = x.table.route(x.host, x.path, &x.head); x.route == nil {
 		x.refuse(noRoute, 0)
 		return
@@ -87,7 +94,7 @@ func (x *exchange) serve() {
 	}
 	x.admitted = true
 	x.snap = x.route.Cluster.Load()
-	x.describe(trusted)
+	x.describe(trusted, x.route.Cluster.NextSeq())
 	if id := x.rewrite(trusted); id != noProblem {
 		x.refuse(id, 0)
 		return
@@ -96,11 +103,11 @@ func (x *exchange) serve() {
 }
 
 // describe fills in what policies may know of the request.
-func (x *exchange) describe(trusted bool) {
+func (x *exchange) describe(trusted bool, seq uint64) {
 	r := &x.req
 	client := x.clientAddr(trusted)
 	*r = policies.Request{
-		Seq:           x.route.Cluster.NextSeq(),
+		Seq:           seq,
 		Method:        x.method,
 		ClientIP:      client.As16(),
 		ClientPort:    x.conn.port,
@@ -123,6 +130,9 @@ func (x *exchange) describe(trusted bool) {
 	if key, ok := x.key(r.ClientIP[:]); ok {
 		r.KeyHash = xxhash.Sum64(key)
 		r.Flags |= policies.HasKey
+	}
+	if x.explain != nil {
+		x.explain.describe(x)
 	}
 }
 
@@ -148,6 +158,10 @@ func (x *exchange) refuse(id problemID, status int) {
 	answer(resp, id, status)
 	x.status = resp.StatusCode()
 	x.server.stats.rejected[id].Add(1)
+	if x.explain != nil {
+		x.explain.Problem = problems[id].Name
+		x.explain.answer(x, &resp.Header)
+	}
 	if !x.body.ended {
 		resp.SetConnectionClose()
 		x.conn.linger = true
@@ -171,6 +185,9 @@ func (x *exchange) dropAttempt() {
 // finish counts the request and gives the exchange back. The response may still be in fasthttp's hands.
 func (x *exchange) finish() {
 	x.report(&x.attempt, true)
+	if x.explain != nil {
+		x.explain.finish(x)
+	}
 	if x.route != nil {
 		cs := x.route.cluster
 		x.route.stats.count(x.status)

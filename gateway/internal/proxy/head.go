@@ -21,6 +21,7 @@ const (
 	forwardedProtoField
 	forwardedHostField
 	untrustedField // claims about the client that only a trusted peer may make
+	explainField   // asks for an explanation; not for endpoints either
 	hopField       // about one connection, or not for endpoints
 )
 
@@ -125,8 +126,10 @@ func classify(name []byte) field {
 	case "x-forwarded-port", "x-forwarded-server", "x-forwarded-prefix", "x-real-ip":
 		return untrustedField
 	case "keep-alive", "proxy-connection", "te", "trailer", "proxy-authorization", "proxy-authenticate",
-		"proxy-authentication-info", "http2-settings", "weir-explain":
+		"proxy-authentication-info", "http2-settings":
 		return hopField
+	case "weir-explain":
+		return explainField
 	}
 	return otherField
 }

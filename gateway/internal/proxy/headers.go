@@ -83,7 +83,7 @@ func (x *exchange) dropHopByHop() problemID {
 				upgrade = upgrade || equalFold(name, "upgrade")
 				x.dropNamed(name)
 			}
-		case hopField, expectField, upgradeField:
+		case hopField, expectField, upgradeField, explainField:
 			l.drop = true
 		}
 	}

@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"bytes"
+	"net/netip"
 
 	"github.com/weir-lb/weir/policies"
 )
@@ -61,7 +62,8 @@ func (a *attrs) Attr(n policies.Attr) []byte {
 	case policies.AttrCluster:
 		return a.route.cluster.nameBytes
 	case policies.AttrClientIP:
-		return a.conn.ip
+		a.client = netip.AddrFrom16(a.req.ClientIP).Unmap().AppendTo(a.client[:0]) // not the peer, if that is trusted
+		return a.client
 	}
 	return nil
 }

@@ -24,6 +24,8 @@ type Config struct {
 	// Via is the name of this gateway in Via fields. A request that carries it already has come in a circle and is
 	// answered 508. Default "weir".
 	Via string
+	// ExplainToken is what a Weir-Explain field has to hold for the request to be explained. "" explains none.
+	ExplainToken string
 
 	HeaderTimeout time.Duration // from the first byte of a request to the end of its head; default 10 s
 	IdleTimeout   time.Duration // between requests on a connection; default 60 s

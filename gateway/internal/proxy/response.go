@@ -20,6 +20,9 @@ func (x *exchange) respond() {
 	if k := x.snap.Sticky; x.sticky && k != nil && x.outcome.Endpoint != x.req.StickyEP {
 		h.AddBytesKV(setCookieName, k.Field(x.outcome.Endpoint))
 	}
+	if x.explain != nil {
+		x.explain.answer(x, h)
+	}
 	if x.server.stopping.Load() || x.upload != nil {
 		h.SetConnectionClose()
 	}

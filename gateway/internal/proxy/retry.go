@@ -57,6 +57,9 @@ func (x *exchange) run() {
 		next, v, after := x.next()
 		if o.Class != policies.OK || v == retryGranted { // else it is a 404 or so, which nobody thought of repeating
 			x.route.cluster.retries[v].Add(1)
+			if x.explain != nil {
+				x.explain.decided(&x.attempt, v)
+			}
 		}
 		switch {
 		case v == retryGranted:
@@ -126,7 +129,12 @@ func (x *exchange) next() (endpoint int, v verdict, after time.Duration) {
 func (x *exchange) pick() int {
 	x.req.ResetAnswers()
 	x.refresh()
-	i := x.snap.Picker.Pick(&x.req, x.snap.View)
+	var i int
+	if x.explain == nil {
+		i = x.snap.Picker.Pick(&x.req, x.snap.View)
+	} else {
+		i = x.explain.pick(x)
+	}
 	if i == policies.None || i == policies.Rejected || x.mayTry(i) {
 		return i
 	}

@@ -26,6 +26,8 @@ type Server struct {
 	table atomic.Pointer[table]
 	stats serverCounters
 
+	explained explanations
+
 	stopping atomic.Bool
 	draining chan struct{} // closed by Shutdown
 
