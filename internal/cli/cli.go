@@ -23,6 +23,7 @@ type commands struct {
 	Check  checkCmd `cmd:"" help:"Validate a config and every policy it names: all errors at once, file:line:column."`
 	Policy struct {
 		Check policyCheckCmd `cmd:"" help:"Vet, meter, compile and dry-run a module; say what it exports, imports and costs."`
+		Test  policyTestCmd  `cmd:"" help:"Hold a module to the laws and to the cases beside it, in virtual time; or replay a trace with it."`
 	} `cmd:"" help:"Work on Wasm policies."`
 	Version versionCmd `cmd:"" help:"Print the version."`
 

@@ -16,16 +16,21 @@ type Clock struct{ now atomic.Int64 }
 // Now returns the time of the call that is being replayed, in nanoseconds.
 func (c *Clock) Now() int64 { return c.now.Load() }
 
+// side is one of the policies that are asked.
+type side struct {
+	policy  policies.Policy
+	pickers [tableSlots]policies.Picker
+}
+
 // replay runs one cluster of a trace.
 type replay struct {
-	policy policies.Policy
+	sides  []*side // the policy, and that which it is compared with
 	clock  *Clock
 	report *Report
 
 	stream  int // the one that is replayed
 	text    replayed
 	tables  [tableSlots]*policies.Table
-	pickers [tableSlots]policies.Picker
 	views   [viewSlots]replayedView
 	states  map[uint32]*policies.State
 	before  policies.Request
@@ -39,17 +44,27 @@ type replayedView struct {
 	table int
 }
 
-// Replay asks p what the trace's policy of a cluster was asked, and compares the answers; examples is how many
-// differences are kept. Time that p asks for by itself it must ask clock for. p is made for it, and is not closed.
+// Replay asks p what the trace's policy of a cluster was asked, and compares the answers; examples is how many differences
+// are kept. p is made for it and is not closed. The same policy answers as it did; so does a wasmhost.Policy if it is
+// Manual, has the name that was recorded, and takes its time from clock.
 //
 // What follows an answer is taken from the trace: an endpoint is as busy as it was, and outcomes are those of attempts
 // that the recorded policy chose, with its tags.
 func Replay(in io.Reader, cluster string, p policies.Policy, clock *Clock, examples int) (*Report, error) {
+	return run(in, cluster, clock, examples, &side{policy: p})
+}
+
+// Compare is Replay with the answers of another policy in place of the recorded ones.
+func Compare(in io.Reader, cluster string, p, against policies.Policy, clock *Clock, examples int) (*Report, error) {
+	return run(in, cluster, clock, examples, &side{policy: p}, &side{policy: against})
+}
+
+func run(in io.Reader, cluster string, clock *Clock, examples int, sides ...*side) (*Report, error) {
 	r, err := newReader(in)
 	if err != nil {
 		return nil, err
 	}
-	rp := &replay{policy: p, clock: clock, stream: -1, report: newReport(cluster, examples)}
+	rp := &replay{sides: sides, clock: clock, stream: -1, report: newReport(cluster, examples)}
 	for n := 0; ; n++ {
 		record, err := r.next()
 		if errors.Is(err, io.EOF) {
@@ -133,7 +148,10 @@ func (rp *replay) declare(c *codec, stream int) error {
 	}
 	rp.stream = stream
 	rp.text = replayed{s.Headers, make([]field, len(s.Headers))}
-	rp.tables, rp.pickers, rp.views = [tableSlots]*policies.Table{}, [tableSlots]policies.Picker{}, [viewSlots]replayedView{}
+	rp.tables, rp.views = [tableSlots]*policies.Table{}, [viewSlots]replayedView{}
+	for _, p := range rp.sides {
+		p.pickers = [tableSlots]policies.Picker{}
+	}
 	rp.before, rp.now = policies.Request{}, 0
 	return nil
 }
@@ -157,7 +175,10 @@ func (rp *replay) table(c *codec) error {
 		}
 		return s
 	})
-	rp.tables[slot], rp.pickers[slot] = t, nil
+	rp.tables[slot] = t
+	for _, p := range rp.sides {
+		p.pickers[slot] = nil
+	}
 	rp.report.know(t)
 	return nil
 }
@@ -172,11 +193,13 @@ func (rp *replay) build(c *codec) error {
 		return errRecord
 	}
 	rp.clock.now.Store(rp.now)
-	pk, err := rp.policy.Build(t)
-	if err != nil {
-		return fmt.Errorf("Build of %d endpoints: %w", len(t.Endpoints), err)
+	for p := range rp.each() {
+		pk, err := p.policy.Build(t)
+		if err != nil {
+			return fmt.Errorf("Build of %d endpoints: %w", len(t.Endpoints), err)
+		}
+		p.pickers[slot] = pk
 	}
-	rp.pickers[slot] = pk
 	rp.report.Tables++
 	return nil
 }
@@ -231,22 +254,50 @@ func (rp *replay) ask(c *codec, next bool) error {
 	if len(rp.text.held) > 0 {
 		q.Attrs = &rp.text
 	}
-	asked := q
+	answers := [2]Answer{1: was}
+	k := 0
+	for p := range rp.each() {
+		a, ok := p.answer(next, q, v, o)
+		if !ok {
+			rp.report.Unasked++
+			return nil
+		}
+		answers[k] = a
+		k++
+	}
+	rp.report.compare(next, &q, v.view, o, answers[1], answers[0])
+	return nil
+}
+
+// answer asks a policy. ok is false if it has no say in this.
+func (p *side) answer(next bool, q policies.Request, v replayedView, o policies.Outcome) (a Answer, ok bool) {
 	verdict := policies.Verdict{Action: policies.Retry, Endpoint: policies.None}
 	if !next {
-		pk := rp.pickers[v.table]
+		pk := p.pickers[v.table]
 		if pk == nil {
-			return errRecord
+			return a, false
 		}
 		verdict.Endpoint = pk.Pick(&q, v.view)
-	} else if f, ok := rp.policy.(policies.Failover); ok {
-		verdict = f.Next(&q, v.view, o)
-	} else {
-		rp.report.Unasked++
-		return nil
+		return answerOf(&q, verdict), true
 	}
-	rp.report.compare(next, &asked, v.view, o, was, answerOf(&q, verdict))
-	return nil
+	f, ok := p.policy.(policies.Failover)
+	if ok {
+		a = answerOf(&q, f.Next(&q, v.view, o))
+	}
+	return a, ok
+}
+
+// each goes through the policies; each finds the same answers to its wishes.
+func (rp *replay) each() func(yield func(*side) bool) {
+	wishes := rp.ejected
+	return func(yield func(*side) bool) {
+		for _, p := range rp.sides {
+			rp.ejected = wishes
+			if !yield(p) {
+				return
+			}
+		}
+	}
 }
 
 func (rp *replay) observe(c *codec) error {
@@ -260,8 +311,10 @@ func (rp *replay) observe(c *codec) error {
 		return errRecord
 	}
 	rp.report.Outcomes++
-	if o, ok := rp.policy.(policies.Observer); ok {
-		o.Observe(v.view, f)
+	for p := range rp.each() {
+		if o, ok := p.policy.(policies.Observer); ok {
+			o.Observe(v.view, f)
+		}
 	}
 	return nil
 }
@@ -272,8 +325,10 @@ func (rp *replay) advance(c *codec) error {
 		return errRecord
 	}
 	rp.clock.now.Store(rp.now)
-	if a, ok := rp.policy.(Advancer); ok {
-		a.Advance(rp.now)
+	for p := range rp.each() {
+		if a, ok := p.policy.(Advancer); ok {
+			a.Advance(rp.now)
+		}
 	}
 	return nil
 }

@@ -15,7 +15,7 @@ type Report struct {
 
 	Tables, Picks, Retries, Outcomes int
 	DifferentPicks, DifferentRetries int
-	Unasked                          int          // retries that the replayed policy has no say in
+	Unasked                          int          // calls that a policy has no say in
 	Differences                      []Difference // the first ones
 	Shares                           []Share      // of picks, by name
 
@@ -39,7 +39,7 @@ type Difference struct {
 	Tried        []string
 	Outcome      policies.Outcome // of the attempt before, for a retry
 	Up, Of       int              // endpoints
-	Recorded     Answer
+	Recorded     Answer           // or that of the policy which is compared with
 	Replayed     Answer
 	RecordedName string // of the endpoint; "" if the answer is none
 	ReplayedName string

@@ -1,0 +1,79 @@
+package cli
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/weir-lb/weir/internal/workbench"
+	"github.com/weir-lb/weir/wasmhost"
+)
+
+// moduleFlags say which module is meant, and how it is loaded.
+type moduleFlags struct {
+	File    string `arg:"" type:"path" placeholder:"FILE.wasm" help:"The module."`
+	Config  string `help:"Configuration handed to lb_init, such as '{\"percent\": 5}'." placeholder:"JSON"`
+	Large   bool   `help:"Accept a module that carries a language runtime, such as Go's."`
+	Profile string `enum:"default,gc" default:"default" help:"Fuel: default, or gc for guests that collect garbage in a pick."`
+	JSON    bool   `name:"json" help:"Print JSON."`
+}
+
+// read returns the module.
+func (m moduleFlags) read() ([]byte, error) {
+	wasm, err := os.ReadFile(m.File)
+	if p, ok := errors.AsType[*fs.PathError](err); ok {
+		return nil, fmt.Errorf("%s: %w", p.Path, p.Err)
+	}
+	return wasm, err
+}
+
+// options are how the module is loaded, but for name, configuration and clock.
+func (m moduleFlags) options() wasmhost.Options {
+	o := wasmhost.Options{Large: m.Large}
+	if m.Profile == "gc" {
+		o.Fuel = wasmhost.ProfileGC()
+	}
+	return o
+}
+
+// config returns what lb_init is handed, nil if nothing was given.
+func (m moduleFlags) config() []byte {
+	if m.Config == "" {
+		return nil
+	}
+	return []byte(m.Config)
+}
+
+// subject puts the module on the bench.
+func (m moduleFlags) subject(wasm []byte) *workbench.Subject {
+	return &workbench.Subject{Name: policyName(m.File), Wasm: wasm, Options: m.options(), Config: m.config()}
+}
+
+// policyName is what a module's file says that the policy is called.
+func policyName(file string) string { return strings.TrimSuffix(filepath.Base(file), ".wasm") }
+
+// refused says that a step refuses the module.
+func (m moduleFlags) refused(err error) error { return fmt.Errorf("%s: %w", shortPath(m.File), err) }
+
+// shortPath is path from the working directory, if that is shorter.
+func shortPath(path string) string {
+	dir, err := os.Getwd()
+	if err != nil {
+		return path
+	}
+	if rel, err := filepath.Rel(dir, path); err == nil && len(rel) < len(path) {
+		return rel
+	}
+	return path
+}
+
+func printJSON(w io.Writer, v any) error {
+	e := json.NewEncoder(w)
+	e.SetIndent("", "  ")
+	return e.Encode(v)
+}
