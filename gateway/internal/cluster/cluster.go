@@ -44,6 +44,9 @@ type Settings struct {
 	Probe     *Probe  // nil: no active probes
 	Outlier   Outlier // zero: no passive ejection
 	Heartbeat time.Duration
+	// Changed hears of endpoints whose effective state changed. It is called with the cluster's lock held: it must not
+	// block or call back. nil: nobody does.
+	Changed func(endpoint, from, to, why string)
 }
 
 // Snapshot is everything one request needs of a cluster. It is immutable but for the endpoints' state, and a request
@@ -301,6 +304,9 @@ func (c *Cluster) publish(s *Snapshot, why string) {
 		e.Store(policies.ColHealth, uint32(is.Health()))
 		if e.announced {
 			c.log.Info("endpoint", "endpoint", e.ID, "from", was, "to", is, "why", why)
+			if c.settings.Changed != nil {
+				c.settings.Changed(e.ID, was.String(), is.String(), why)
+			}
 		}
 		if e.announced && is == EffectiveDown {
 			lost = append(lost, e)

@@ -190,6 +190,28 @@ func TestApply(t *testing.T) {
 		if got := c.Status().Endpoints[1].State; got != "draining" {
 			t.Errorf("state %q, want draining", got)
 		}
+		for i, want := range []policies.EndpointFlags{0, 0, policies.Draining} {
+			if got := c.Load().Table.Endpoints[i].Flags; got != want {
+				t.Errorf("flags of endpoint %d are %d, want %d", i, got, want)
+			}
+		}
+	})
+	t.Run("who wants to know hears of each change", func(t *testing.T) {
+		var heard []string
+		s := settings()
+		s.Changed = func(endpoint, from, to, why string) { heard = append(heard, endpoint+" "+from+" "+to+" "+why) }
+		c := start(t, s, nil)
+		c.Apply(live(instance("a"), instance("b")))
+		sick := instance("b")
+		sick.Status = discovery.Critical
+		for range 2 {
+			c.Apply(live(instance("a"), sick))
+		}
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		if want := "[b up down discovery]"; fmt.Sprint(heard) != want {
+			t.Errorf("heard %q, want %q", heard, want)
+		}
 	})
 	t.Run("a_snapshot_is_degraded_until_the_catalogue_confirms", func(t *testing.T) {
 		c := start(t, settings(), nil)

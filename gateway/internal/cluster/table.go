@@ -28,6 +28,9 @@ func newTable(gen uint32, self string, instances []discovery.Instance, endpoints
 		if t.SelfZone != 0 && pe.Zone == t.SelfZone {
 			pe.Flags |= policies.SameZone
 		}
+		if pe.Weight == 0 {
+			pe.Flags |= policies.Draining
+		}
 		if in.Canary {
 			pe.Flags |= policies.Canary
 		}

@@ -117,6 +117,7 @@ func (x *exchange) describe(trusted bool, seq uint64) {
 		ContentLength: x.body.length,
 		StickyEP:      policies.None,
 		Attrs:         (*attrs)(x),
+		Instance:      r.Instance, // a hint: who served the last request here
 	}
 	r.Last.Endpoint = policies.None
 	if k := x.snap.Sticky; k != nil {
@@ -200,7 +201,9 @@ func (x *exchange) finish() {
 		x.server.stats.unrouted.count(x.status)
 	}
 	x.conn.enter(answered)
+	instance := x.req.Instance
 	x.perRequest = perRequest{}
+	x.req.Instance = instance
 	x.head.raw, x.head.n = nil, 0
 	if cap(x.body.buf) > maxKeptBuffer {
 		x.body.buf = nil

@@ -270,7 +270,11 @@ type rehearsed struct {
 func (p *rehearsed) Build(*policies.Table) (policies.Picker, error) { return p, nil }
 
 func (p *rehearsed) Pick(r *policies.Request, v *policies.View) int {
-	return inOrder{turn: &p.turn}.Pick(r, v)
+	i := inOrder{turn: &p.turn}.Pick(r, v)
+	if r.Attempt == 0 {
+		p.turn.Add(1)
+	}
+	return i
 }
 
 func (p *rehearsed) Rehearse(t *policies.Table) (policies.Rehearsal, error) {
@@ -331,6 +335,9 @@ func TestRehearse(t *testing.T) {
 			if got, want := attempts(e), []string{"1  0 granted", "2  0 granted", "0  0 attempts"}; err != nil || !slices.Equal(got, want) || p.open.Load() != 0 {
 				t.Errorf("%v, attempts %q, %d left open; want %q", err, got, p.open.Load(), want)
 			}
+		}
+		if n := p.turn.Load(); n != 1 {
+			t.Errorf("it is turn %d, want 1 still", n)
 		}
 		p.refuse = true
 		if _, err := g.Explain(ExplainRequest{URL: "http://a/"}); err == nil || !strings.Contains(err.Error(), "no rehearsal today") {

@@ -191,6 +191,21 @@ func TestObserve(t *testing.T) {
 			t.Errorf("heard %q, want %q", got, want)
 		}
 	})
+	t.Run("the instance that answered last is a hint for the next request", func(t *testing.T) {
+		hints := map[uint32]int{}
+		p := picker(func(r *policies.Request, _ *policies.View) int {
+			hints[r.Instance]++
+			r.Instance = 7
+			return 0
+		})
+		c := start(t, options{policy: p}, gatewaytest.NewEndpoint(t)).dial()
+		for range 50 {
+			c.Get("/")
+		}
+		if hints[7] == 0 {
+			t.Errorf("hints %v, want some of instance 7", hints)
+		}
+	})
 	t.Run("a policy that panics about a failure", func(t *testing.T) {
 		l := new(learner)
 		g := start(t, options{policy: l, failover: panics{}}, gatewaytest.NewEndpoint(t, cut))

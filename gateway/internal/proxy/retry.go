@@ -148,7 +148,7 @@ func (x *exchange) pick() int {
 }
 
 func (x *exchange) mayTry(i int) bool {
-	return x.snap.View.Usable(i) && !x.req.HasTried(uint32(i))
+	return x.snap.View.MayServe(&x.req, i)
 }
 
 // perTry returns how long the coming attempt may take.

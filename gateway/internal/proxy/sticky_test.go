@@ -1,11 +1,14 @@
 package proxy
 
 import (
+	"fmt"
 	"net/http"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
+	"github.com/weir-lb/weir/discovery"
 	"github.com/weir-lb/weir/gateway/gatewaytest"
 	"github.com/weir-lb/weir/gateway/internal/cluster"
 	"github.com/weir-lb/weir/policies"
@@ -17,6 +20,7 @@ var sticky = &cluster.Sticky{Cookie: "lb", Key: []byte("0123456789abcdef")}
 type binder struct {
 	saw   []int // StickyEP of each pick
 	start int
+	keeps bool // it knows of no weight
 }
 
 func (b *binder) Build(*policies.Table) (policies.Picker, error) { return b, nil }
@@ -25,7 +29,7 @@ func (b *binder) Pick(r *policies.Request, v *policies.View) int {
 	b.saw = append(b.saw, r.StickyEP)
 	r.SetSticky = true
 	for _, i := range []int{r.StickyEP, b.start, 0, 1} {
-		if i >= 0 && v.Usable(i) && !r.HasTried(uint32(i)) {
+		if i >= 0 && (v.Usable(i) || b.keeps) && !r.HasTried(uint32(i)) {
 			return i
 		}
 	}
@@ -109,6 +113,26 @@ func TestSticky(t *testing.T) {
 			if r, err := c.Next("GET"); err != nil || len(r.Cookies()) != 1 {
 				t.Errorf("%s: %v, %v", name, r, err)
 			}
+		}
+	})
+	t.Run("an endpoint of weight 0 keeps the sessions it has, and gets no others", func(t *testing.T) {
+		b := &binder{start: 1}
+		es := two(t)
+		g := start(t, options{policy: b, sticky: sticky}, es...)
+		c := g.dial()
+		token := cookies(c.Get("/"))[0]
+		s := discovery.State{Origin: discovery.OriginLive, At: time.Now()}
+		for i, e := range es {
+			s.Instances = append(s.Instances, discovery.Instance{ID: fmt.Sprint(i), Address: e.Address(), Weight: 1 - i})
+		}
+		g.cluster.Apply(s)
+		b.keeps = true
+		if r := c.Get("/", "Cookie: "+token); len(r.Cookies()) != 0 || es[1].Count("GET") != 2 {
+			t.Errorf("%d requests at its endpoint, cookies %v; want 2 and none", es[1].Count("GET"), cookies(r))
+		}
+		c.Get("/")
+		if es[0].Count("GET") != 1 || es[1].Count("GET") != 2 || g.Stats().Clusters[0].BadPicks != 1 {
+			t.Errorf("%d requests at the other endpoint, %d at this, %d bad picks; want 1, 2, 1", es[0].Count("GET"), es[1].Count("GET"), g.Stats().Clusters[0].BadPicks)
 		}
 	})
 	t.Run("nobody is bound by a policy that does not ask, or by the gateway's own answers", func(t *testing.T) {
