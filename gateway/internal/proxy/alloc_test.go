@@ -2,14 +2,11 @@ package proxy
 
 import (
 	"bufio"
-	"bytes"
 	"net"
 	"testing"
-	"time"
 
 	"github.com/valyala/fasthttp"
 	"github.com/weir-lb/weir/gateway/gatewaytest"
-	"github.com/weir-lb/weir/policies"
 )
 
 const browserHead = "Host: shop.example.com\r\nUser-Agent: Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36\r\nAccept: text/html,application/xhtml+xml\r\n" +
@@ -72,56 +69,6 @@ func TestAllocations(t *testing.T) {
 		if n := testing.AllocsPerRun(200, f); n != 0 {
 			t.Errorf("%s: %v allocations; want 0", name, n)
 		}
-	}
-}
-
-// busybody wants everything that a policy can have beside the endpoint, short of a hedge.
-type busybody struct{ heard int }
-
-func (p *busybody) Build(*policies.Table) (policies.Picker, error) { return p, nil }
-
-func (p *busybody) Pick(r *policies.Request, _ *policies.View) int {
-	r.SetSticky, r.Timeout = true, time.Second
-	for a := policies.AttrPath; a <= policies.AttrClientIP; a++ {
-		r.Attrs.Attr(a)
-	}
-	return 0
-}
-
-func (p *busybody) Observe(*policies.View, policies.Feedback) { p.heard++ }
-
-// TestProxiedGetAllocatesNothing sends whole requests, one that is bound by a cookie and one that is about to be.
-func TestProxiedGetAllocatesNothing(t *testing.T) {
-	address := cheapest(t, gatewaytest.Answer(200, "hello", "Date: Thu, 01 Jan 1970 00:00:00 GMT", "Server: null"))
-	p := new(busybody)
-	g := startAt(t, options{policy: p, sticky: sticky, config: Config{ExplainToken: "s3cret"}}, address)
-	token, _, _ := bytes.Cut(g.cluster.Load().Sticky.Field(0), []byte(";"))
-	c, err := net.Dial("tcp", g.address)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer c.Close()
-	buf := make([]byte, 16<<10)
-	for name, cookie := range map[string]string{"bound": string(token), "unbound": "lb=x"} {
-		request := []byte("GET /a HTTP/1.1\r\nHost: a\r\nWeir-Explain: guess\r\nCookie: " + cookie + "\r\n\r\n")
-		do := func() {
-			if _, err := c.Write(request); err != nil {
-				t.Fatal(err)
-			}
-			n, err := c.Read(buf)
-			if err != nil || bytes.Contains(buf[:n], []byte("Set-Cookie")) != (name == "unbound") {
-				t.Fatalf("%s: %v, %q", name, err, buf[:n])
-			}
-		}
-		for range 100 {
-			do()
-		}
-		if n := testing.AllocsPerRun(500, do); n != 0 {
-			t.Errorf("%s: %v allocations a request; want 0", name, n)
-		}
-	}
-	if p.heard < 1200 {
-		t.Errorf("the policy heard of %d attempts", p.heard)
 	}
 }
 
