@@ -382,8 +382,15 @@ func TestRehearse(t *testing.T) {
 	t.Run("what is no request", func(t *testing.T) {
 		g, _ := three(t, options{})
 		for _, bad := range []ExplainRequest{
-			{}, {URL: "x"}, {URL: "/x"}, {URL: "ftp://a/"}, {URL: "http://a/x y"}, {Method: "G\r\nX: y", URL: "http://a/"},
-			{URL: "http://a/", Header: http.Header{"X": {"a\r\nb: c"}}}, {URL: "http://a/", ClientIP: "nobody"}, {URL: "http://a\n/"},
+			{},
+			{URL: "x"},
+			{URL: "/x"},
+			{URL: "ftp://a/"},
+			{URL: "http://a/x y"},
+			{Method: "G\r\nX: y", URL: "http://a/"},
+			{URL: "http://a/", Header: http.Header{"X": {"a\r\nb: c"}}},
+			{URL: "http://a/", ClientIP: "nobody"},
+			{URL: "http://a\n/"},
 		} {
 			if e, err := g.Explain(bad); err == nil {
 				t.Errorf("%+v is explained: %+v", bad, e)

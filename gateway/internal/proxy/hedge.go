@@ -57,8 +57,8 @@ func (x *exchange) hedge(d time.Duration) error {
 	if err != nil {
 		return err
 	}
-	if !came {
-		if h := x.newHedge(d - time.Since(x.began)); h != nil {
+	if d -= time.Since(x.began); !came && d > 0 {
+		if h := x.newHedge(d); h != nil {
 			return h.race()
 		}
 	}
@@ -77,7 +77,7 @@ func (x *exchange) newHedge(d time.Duration) *hedge {
 	r.MarkTried(uint32(x.outcome.Endpoint))
 	r.Attempt++
 	i := x.second()
-	if i < 0 || d <= 0 {
+	if i < 0 {
 		*r = was
 		cs.retrying.Add(-1)
 		return nil

@@ -117,6 +117,25 @@ func TestPerTryTimeoutIsSharedOut(t *testing.T) {
 	}
 }
 
+func TestPolicyTimeout(t *testing.T) {
+	for name, c := range map[string]struct{ policy, route time.Duration }{
+		"a shorter one holds":   {50 * time.Millisecond, time.Minute},
+		"a longer one does not": {time.Minute, 50 * time.Millisecond},
+	} {
+		t.Run(name, func(t *testing.T) {
+			p := picker(func(r *policies.Request, v *policies.View) int {
+				r.Timeout = c.policy
+				return inOrder{}.Pick(r, v)
+			})
+			hung := gatewaytest.NewEndpoint(t, gatewaytest.Hang())
+			g := start(t, options{policy: p, route: Route{Timeout: 2 * time.Minute, PerTryTimeout: c.route}}, hung, gatewaytest.NewEndpoint(t))
+			if r := g.dial().Get("/"); r.StatusCode != 200 || hung.Count("GET") != 1 {
+				t.Errorf("got %d after %d attempts at the endpoint that hangs, want 200 after 1", r.StatusCode, hung.Count("GET"))
+			}
+		})
+	}
+}
+
 func TestStaleConnection(t *testing.T) {
 	t.Run("a POST on a connection that died idle is sent on a new one", func(t *testing.T) {
 		for name, kill := range map[string]func(*gatewaytest.Endpoint){
