@@ -41,6 +41,7 @@ var (
 	mDuration    = family(histogram, "weir_request_duration_seconds", "Time from a request's arrival to its last byte.", "cluster")
 	mAttempts    = family(counter, "weir_attempts_total", "Attempts at endpoints, by how they ended.", "cluster", "class")
 	mRetries     = family(counter, "weir_retries_total", "What followed an attempt that failed.", "cluster", "verdict")
+	mHedges      = family(counter, "weir_hedges_total", "Attempts beside a slow one: started, won (answered first), denied (by the budget).", "cluster", "result")
 	mRejected    = family(counter, "weir_rejected_requests_total", "Requests answered with an error of our own, by reason.", "reason")
 	mAborted     = family(counter, "weir_aborted_responses_total", "Responses cut off after their head was sent.")
 	mClients     = family(gauge, "weir_client_connections", "Connections from clients.")
@@ -73,7 +74,7 @@ var (
 )
 
 var families = []*metric{
-	mRequests, mDuration, mAttempts, mRetries, mRejected, mAborted, mClients, mUp, mInflight, mEWMA, mEjections, mPicked,
+	mRequests, mDuration, mAttempts, mRetries, mHedges, mRejected, mAborted, mClients, mUp, mInflight, mEWMA, mEjections, mPicked,
 	mEndpoints, mAge, mConnections, mLeases, mPicks, mFuel, mPickSeconds, mFailures, mRecreated, mQuarantined,
 	mRefused, mInfo, mGuest, mShadowPicks, mShadowShare, mEvents, mMissed, mEngine, mReloads, mReloaded, mBuild,
 }
@@ -152,6 +153,9 @@ func (c collection) data(s proxy.Stats) {
 		for verdict, n := range cl.Retries {
 			c.add(mRetries, float64(n), cl.Cluster, verdict)
 		}
+		c.add(mHedges, float64(cl.Hedges.Started), cl.Cluster, "started")
+		c.add(mHedges, float64(cl.Hedges.Won), cl.Cluster, "won")
+		c.add(mHedges, float64(cl.Hedges.Denied), cl.Cluster, "denied")
 		c.histogram(mDuration, seconds(cl.Latency.Bounds), cl.Latency.Counts, cl.Latency.Sum.Seconds(), cl.Cluster)
 	}
 	for reason, n := range s.Rejected {

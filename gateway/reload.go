@@ -249,7 +249,7 @@ func (g *Gateway) commit(cfg *config.Config, ch *change) {
 		g.update(m, spec) // takes as long as guests do over their tables
 	}
 	g.mu.Lock()
-	g.data.Update(g.routes(cfg))
+	g.data.Update(g.routes(cfg, ch.explain))
 
 	if g.admin == nil {
 		g.admin = newAdminServer(g.adminHandler())

@@ -136,8 +136,8 @@ func conditions(words []string) policies.Conditions {
 // forever stands for "no timeout", with room to be added to a time.
 const forever = 10 * 365 * 24 * time.Hour
 
-func (g *Gateway) routes(cfg *config.Config) *proxy.Config {
-	out := &proxy.Config{Trusted: map[string][]netip.Prefix{}}
+func (g *Gateway) routes(cfg *config.Config, explainToken string) *proxy.Config {
+	out := &proxy.Config{Trusted: map[string][]netip.Prefix{}, ExplainToken: explainToken}
 	for _, l := range cfg.Listeners {
 		if len(l.Trusted) > 0 {
 			out.Trusted[l.Name] = l.Trusted

@@ -29,22 +29,7 @@ func TestMain(m *testing.M) {
 	case "endpoint":
 		serveTestEndpoint()
 	}
-	os.Exit(runTests(m))
-}
-
-// runTests keeps the native code of all gateways in one folder, which goes with the tests.
-func runTests(m *testing.M) int {
-	dir, err := os.MkdirTemp("", "weir-cli-test-*")
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		return 1
-	}
-	defer os.RemoveAll(dir)
-	if err := os.Setenv("XDG_CACHE_HOME", dir); err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		return 1
-	}
-	return m.Run()
+	os.Exit(m.Run())
 }
 
 // serveTestEndpoint answers GETs with its name, notes every POST it executes, and can be told to answer another status.
@@ -281,6 +266,9 @@ func plugins(t *testing.T, w *weirProcess) {
 // write replaces the configuration by rename, as an editor or a deployment does.
 func (w *weirProcess) write(config string) {
 	w.t.Helper()
+	if !strings.Contains(config, "cache_dir") {
+		config += "wasm: {cache_dir: native}\n" // not that of whoever runs the tests
+	}
 	if err := os.WriteFile(w.config+".new", []byte(config), 0o600); err != nil {
 		w.t.Fatal(err)
 	}
