@@ -4,7 +4,7 @@
 set -eu
 cd "$(dirname "$0")"
 sdk=../../wasmhost/sdk
-all="latency-aware p2c primary-standby round-robin seat-limited sticky-drain weighted-canary zone-spill"
+all="latency-aware p2c primary-standby round-robin seat-limited sticky-drain tenant-affinity weighted-canary zone-spill"
 out=
 
 need() { # need COMMAND HOW
@@ -23,6 +23,19 @@ assemblyscript() { # assemblyscript FOLDER SOURCE WASM
 	need npm "apt-get install nodejs npm"
 	[ -x "$1/node_modules/.bin/asc" ] || npm ci --prefix "$1" --no-fund --no-audit >&2
 	"$1/node_modules/.bin/asc" "$1/$2" -O3 --noAssert --runtime stub --use abort= -o "$3"
+}
+
+# The distribution's rustc comes before that of rustup, which has no wasm32 target unless it was told to.
+rust() { # rust SOURCE WASM
+	need wasm-ld "apt-get install lld"
+	for rustc in ${RUSTC:-} /usr/bin/rustc rustc; do
+		[ -d "$("$rustc" --print target-libdir --target wasm32-unknown-unknown 2>/dev/null)" ] && break
+		rustc=
+	done
+	[ "$rustc" ] || { echo "build.sh: $name needs rustc for wasm32-unknown-unknown: apt-get install rustc libstd-rust-dev-wasm32" >&2; exit 1; }
+	"$rustc" --edition 2021 --crate-type cdylib --target wasm32-unknown-unknown -C opt-level=s -C panic=abort \
+		-C linker=wasm-ld -C link-arg=-zstack-size=8192 -C link-arg=--strip-all -D warnings "$1" -o "$2"
+	chmod 644 "$2"
 }
 
 wat() { # wat SOURCE WASM
@@ -44,6 +57,7 @@ for name; do
 	round-robin) wat round-robin/src/round_robin.wat "$wasm" ;;
 	seat-limited) c seat-limited/src/seat_limited.c "$wasm" ;;
 	sticky-drain) c sticky-drain/src/sticky_drain.c "$wasm" ;;
+	tenant-affinity) rust tenant-affinity/src/tenant_affinity.rs "$wasm" ;;
 	weighted-canary) assemblyscript weighted-canary src/weighted_canary.ts "$wasm" ;;
 	zone-spill) assemblyscript zone-spill src/zone_spill.ts "$wasm" ;;
 	*) echo "build.sh: no policy $name, want one of $all" >&2; exit 2 ;;

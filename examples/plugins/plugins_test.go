@@ -27,6 +27,7 @@ var tools = map[string]struct{ name, command string }{
 	"round-robin":     {"wat2wasm", "wat2wasm"},
 	"seat-limited":    {"clang", "clang"},
 	"sticky-drain":    {"clang", "clang"},
+	"tenant-affinity": {"rustc", "/usr/bin/rustc"},
 	"weighted-canary": {"asc", "weighted-canary/node_modules/.bin/asc"},
 	"zone-spill":      {"asc", "zone-spill/node_modules/.bin/asc"},
 }

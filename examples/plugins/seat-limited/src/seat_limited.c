@@ -9,20 +9,22 @@
  *   rest   the older picks whose end was not reported, and requests that this guest did not place. It may be too great: a
  *          report can be late, and an attempt that never began has none. The column has all that are truly there.
  *
- * So young + min(rest, inflight) is never less than what is in flight or about to be, and a seat is free below that. */
+ * So young + min(rest, inflight) is never less than what is in flight or about to be. A seat is free if that is below the
+ * seats. */
 #include "lb_states.h"
 
 typedef struct seats {
   uint32_t id, seats;
-  uint32_t latest;      /* the newest second of young; a second is 2^30 ns here */
-  uint32_t young[3];    /* by second modulo 3 */
   uint32_t rest;
+  uint32_t young;       /* the sum of picked */
+  uint32_t picked[3];   /* by second modulo 3; a second is 2^30 ns here */
+  uint32_t latest;      /* the newest second of picked */
   uint32_t overdue;     /* reports that may come of what has been taken off rest already */
   uint32_t overdue_since, agreed; /* seconds */
-  uint32_t resting;     /* takes nothing until what is young is gone and the column can be believed */
+  uint32_t resting;     /* takes nothing until what is young is gone, and the column can be believed */
 } seats;
 
-enum { window = 3, patience = 16, most_looks = 1500, full_scan = 256, reason_full = 429, max_seats = 1000000000 };
+enum { window = 3, patience = 16, most_looks = 512, full_scan = 256, reason_full = 429, max_seats = 1000000000 };
 static const uint64_t ours = 1ull << 63, layout = 0x7365617473000001;
 
 static lb_states states = {.size = sizeof(seats)};
@@ -64,17 +66,19 @@ static void read_seats(void) {
   for (uint32_t i = 0; i < table->n; i++) {
     seats *e = lb_state(&states, i);
     lb_text value;
-    uint64_t x;
-    e->seats = default_seats;
-    if (!lb_meta(table, i, key, &value)) continue;
-    if (lb_digits(value, &x) && x <= max_seats) e->seats = (uint32_t)x;
-    else warn(i);
+    uint64_t x = default_seats;
+    if (lb_meta(table, i, key, &value) && (!lb_digits(value, &x) || x > max_seats)) {
+      x = default_seats;
+      warn(i);
+    }
+    e->seats = (uint32_t)x;
+    e->resting = 0;
   }
 }
 
 LB_EXPORT(lb_endpoints) int32_t lb_endpoints(const lb_table *t) {
   table = t;
-  if (lb_carry(&states, t) < 0) return -1;
+  if (lb_carry(&states, t) < 0 || !lb_column_of(t, LB_INFLIGHT)) return -1;
   read_seats();
   return 0;
 }
@@ -84,60 +88,57 @@ static void age(seats *e, uint32_t second) {
   if ((int32_t)(second - e->latest) <= 0) return;
   uint32_t steps = second - e->latest;
   for (uint32_t k = 1; k <= steps && k <= window; k++) {
-    uint32_t *oldest = &e->young[(e->latest + k) % window];
+    uint32_t *oldest = &e->picked[(e->latest + k) % window];
     e->rest += *oldest;
+    e->young -= *oldest;
     *oldest = 0;
   }
   e->latest = second;
   if (second - e->overdue_since >= window) e->overdue = 0; /* those reports are not late, they are lost */
 }
 
-/* taken says how many seats are taken at most, inflight being the column's word. */
-static inline uint32_t taken(seats *e, uint32_t inflight, uint32_t second) {
-  if (e->latest != second) age(e, second);
-  uint32_t young = e->young[0] + e->young[1] + e->young[2];
-  if (young + e->rest <= inflight) {
-    e->rest = inflight - young; /* somebody else placed requests there */
-    e->agreed = second;
-    e->resting = 0;
-  } else if (young == 0) { /* whatever was picked has begun or never will: the column is right */
-    e->overdue += e->rest - inflight;
-    e->overdue_since = e->agreed = second;
-    e->rest = inflight;
-    e->resting = 0;
-  }
-  return e->resting ? max_seats : young + (e->rest < inflight ? e->rest : inflight);
+/* believe takes the column's word where it can be taken: whatever was picked has begun by then, or never will. */
+static void believe(seats *e, uint32_t inflight) {
+  if (e->young > 0 || e->rest < inflight) return;
+  e->overdue += e->rest - inflight;
+  e->overdue_since = e->agreed = e->latest;
+  e->rest = inflight;
+  e->resting = 0;
 }
 
 static uint32_t second_of(uint64_t now_ns) { return (uint32_t)(now_ns >> 30) & 0x7fffffff; }
 
 LB_EXPORT(lb_pick) int32_t lb_pick(lb_request *r) {
   const uint32_t *inflight = lb_column_of(table, LB_INFLIGHT);
-  uint32_t second = second_of(r->now_ns), looks = 0;
-  uint64_t seed = r->rnd, load = 0, of = 0, ties = 0;
-  int32_t best = -1;
-  seats *chosen = 0;
-  for (uint32_t tier = 0; tier < 4 && best < 0; tier++) {
+  uint32_t looks = 0, best = 0, tried = r->n_tried;
+  uint64_t seed = r->rnd, load = 0, of = 0, ties = 0; /* load/of is the least so far; of 0 is none */
+  for (uint32_t tier = 0; tier < 4 && of == 0; tier++) {
     lb_span s = lb_tier(table, tier);
     uint32_t n = (uint32_t)(s.end - s.at), at = n > full_scan ? (uint32_t)((lb_next(&seed) >> 32) * n >> 32) : 0;
-    for (uint32_t k = 0; k < n && looks < most_looks && (k < full_scan || best < 0); k++, looks++) {
+    for (uint32_t k = 0; k < n && looks < most_looks && (k < full_scan || of == 0); k++, looks++) {
       uint32_t i = s.at[at];
       if (++at == n) at = 0;
-      if (r->n_tried && lb_tried(r, i)) continue;
-      seats *e = lb_state(&states, i);
-      uint32_t now = taken(e, inflight ? inflight[i] : 0, second);
-      if (now >= e->seats) continue;
-      uint64_t a = (now + 1ull) * of, b = load * e->seats;
-      if (best >= 0 && a > b) continue;
-      if (best < 0 || a < b) ties = 0;
-      if (++ties > 1 && (lb_next(&seed) >> 32) * ties >> 32 != 0) continue;
-      best = (int32_t)i, chosen = e, load = now + 1ull, of = e->seats;
+      const seats *e = lb_state(&states, i);
+      uint32_t there = inflight[i], taken = e->young + (e->rest < there ? e->rest : there);
+      if (taken < there) taken = there; /* somebody else placed requests there */
+      if (taken >= e->seats || e->resting) continue;
+      uint64_t a = (taken + 1ull) * of, b = load * e->seats;
+      if ((of != 0 && a > b) || (tried && lb_tried(r, i))) continue;
+      if (of == 0 || a < b) ties = 0;
+      seed = seed * 6364136223846793005ull + 1442695040888963407ull;
+      if ((seed >> 32) * ++ties >> 32 != 0) continue;
+      best = i, load = taken + 1ull, of = e->seats;
     }
   }
-  if (best >= 0) {
-    chosen->young[chosen->latest % window]++;
-    r->out_tag = ours | (uint64_t)chosen->latest << 32 | chosen->id;
-    return best;
+  if (of != 0) {
+    seats *e = lb_state(&states, best);
+    age(e, second_of(r->now_ns));
+    believe(e, inflight[best]);
+    if (e->young + e->rest < inflight[best]) e->rest = inflight[best] - e->young;
+    e->picked[e->latest % window]++;
+    e->young++;
+    r->out_tag = ours | (uint64_t)e->latest << 32 | e->id;
+    return (int32_t)best;
   }
   if (!lb_untried(r, lb_candidates(table, r))) return LB_DEFER;
   r->out_status = reject_status;
@@ -150,10 +151,15 @@ LB_EXPORT(lb_feedback) void lb_feedback(const lb_feedback_record *f, uint32_t n,
   for (; n > 0; n--, f++) {
     seats *e = f->tag & ours ? lb_state_of(&states, (uint32_t)f->tag) : 0;
     if (!e) continue;
-    age(e, second_of(now_ns));
     uint32_t picked = (uint32_t)(f->tag >> 32) & 0x7fffffff;
-    uint32_t *count = e->latest - picked < window ? &e->young[picked % window] : e->overdue ? &e->overdue : &e->rest;
-    if (*count > 0) --*count;
+    age(e, second_of(now_ns));
+    if (e->latest - picked >= window) {
+      uint32_t *count = e->overdue ? &e->overdue : &e->rest;
+      if (*count > 0) --*count;
+    } else if (e->picked[picked % window] > 0) {
+      e->picked[picked % window]--;
+      e->young--;
+    }
   }
 }
 
@@ -165,10 +171,14 @@ LB_EXPORT(lb_tick) void lb_tick(uint64_t now_ns) {
   uint32_t second = second_of(now_ns);
   for (uint32_t i = 0; i < table->n; i++) {
     seats *e = lb_state(&states, i);
-    if (e->latest != second) age(e, second);
-    uint32_t counted = e->young[0] + e->young[1] + e->young[2] + e->rest;
-    if (e->rest == 0 || counted <= (inflight ? inflight[i] : 0)) e->agreed = second;
-    if (second - e->agreed > patience) e->resting = 1;
+    age(e, second);
+    believe(e, inflight[i]);
+    if (e->rest == 0 || e->young + e->rest <= inflight[i]) {
+      e->agreed = second;
+      e->resting = 0;
+    } else if (second - e->agreed > patience) {
+      e->resting = 1;
+    }
   }
 }
 
