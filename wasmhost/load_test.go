@@ -30,7 +30,7 @@ func TestLoad(t *testing.T) {
 		"more than 8 MiB":              {make([]byte, 9<<20), wasmhost.Options{}, wasmhost.StepSize, "want at most 8388608"},
 		"another digest":               {p2c, wasmhost.Options{SHA256: "1f0c"}, wasmhost.StepSize, "want 1f0c"},
 		"half a module":                {p2c[:len(p2c)/2], wasmhost.Options{}, wasmhost.StepParse, "byte "},
-		"an unknown import":            {rename("hash64", "hash46"), wasmhost.Options{}, wasmhost.StepVet, `"hash46": there is no such function; is "hash64" meant?`},
+		"an unknown import":            {rename("hash64", "hash46"), wasmhost.Options{}, wasmhost.StepVet, `"hash46": there is no such function (is "hash64" meant?)`},
 		"a module that is not there":   {rename("\x02lb\x06hash64", "\x02xy\x06hash64"), wasmhost.Options{}, wasmhost.StepVet, `there is no module "xy"`},
 		"an import of the wrong type":  {rename("\x06hash64", "\x06header"), wasmhost.Options{}, wasmhost.StepVet, `"header" has type (i32 i32 i64) -> i64, want (i32 i32 i32) -> i32`},
 		"no lb_pick":                   {rename("lb_pick", "lb_pikc"), wasmhost.Options{}, wasmhost.StepExports, `no export "lb_pick", want a function (i32) -> i32 (there is "lb_pikc")`},

@@ -20,21 +20,22 @@ type signature struct {
 	name     string
 	typ      fuel.FuncType
 	required bool
+	purpose  string // in a message that it is missing
 }
 
 // guestExports are the functions that a guest has, or may have.
 var guestExports = []signature{
-	{"lb_abi_v1", fuel.Sig(types{i64}, types{i64}), true},
-	{"lb_alloc", fuel.Sig(types{i32, i32}, types{i32}), true},
-	{"lb_init", fuel.Sig(types{i32, i32}, types{i32}), true},
-	{"lb_endpoints", fuel.Sig(types{i32}, types{i32}), true},
-	{"lb_pick", fuel.Sig(types{i32}, types{i32}), true},
-	{"lb_retry", fuel.Sig(types{i32}, types{i32}), false},
-	{"lb_feedback", fuel.Sig(types{i32, i32, i64}, nil), false},
-	{"lb_tick", fuel.Sig(types{i64}, nil), false},
-	{"lb_save", fuel.Sig(types{i32, i32}, types{i32}), false},
-	{"lb_restore", fuel.Sig(types{i32, i32}, types{i32}), false},
-	{"_initialize", fuel.Sig(nil, nil), false},
+	{"lb_abi_v1", fuel.Sig(types{i64}, types{i64}), true, "says what the guest wants of the host"},
+	{"lb_alloc", fuel.Sig(types{i32, i32}, types{i32}), true, "gives the host memory to write to"},
+	{"lb_init", fuel.Sig(types{i32, i32}, types{i32}), true, "takes the configuration"},
+	{"lb_endpoints", fuel.Sig(types{i32}, types{i32}), true, "takes a table of endpoints"},
+	{"lb_pick", fuel.Sig(types{i32}, types{i32}), true, "decides which endpoint gets an attempt"},
+	{"lb_retry", fuel.Sig(types{i32}, types{i32}), false, ""},
+	{"lb_feedback", fuel.Sig(types{i32, i32, i64}, nil), false, ""},
+	{"lb_tick", fuel.Sig(types{i64}, nil), false, ""},
+	{"lb_save", fuel.Sig(types{i32, i32}, types{i32}), false, ""},
+	{"lb_restore", fuel.Sig(types{i32, i32}, types{i32}), false, ""},
+	{"_initialize", fuel.Sig(nil, nil), false, ""},
 }
 
 const memoryExport = "memory"
@@ -56,7 +57,7 @@ func checkExports(m *fuel.Metered) error {
 			if near := nearest(want.name, exportNames(m)); near != "" {
 				fault += fmt.Sprintf(" (there is %q)", near)
 			}
-			faults = append(faults, fault)
+			faults = append(faults, fault+": it "+want.purpose)
 		case ok && e.Kind != fuel.Func:
 			faults = append(faults, fmt.Sprintf("export %q is a %v, want a function %v", want.name, e.Kind, want.typ))
 		case ok && e.Type != want.typ:
@@ -108,7 +109,7 @@ func checkImports(m *fuel.Metered) error {
 				names = append(names, f.name)
 			}
 			if near := nearest(im.Name, names); near != "" {
-				fault += fmt.Sprintf("; is %q meant?", near)
+				fault += fmt.Sprintf(" (is %q meant?)", near)
 			}
 			faults = append(faults, fault)
 		} else if want := functions[i].typ; im.Type != want {

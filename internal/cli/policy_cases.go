@@ -41,7 +41,7 @@ func (c policyTestCmd) Run(s *streams) error {
 	defer subject.Close()
 	info, err := subject.Admit(cases)
 	if err != nil {
-		return c.refused(err)
+		return c.refused(s, err)
 	}
 	t := &trials{Module: c.File, SHA256: info.SHA256, Seed: c.Seed, Cases: file, paint: paint(s.out), silent: c.JSON, begin: time.Now()}
 	t.heading("laws", "what holds for every policy")

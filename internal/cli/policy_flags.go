@@ -51,14 +51,21 @@ func (m moduleFlags) config() []byte {
 
 // subject puts the module on the bench.
 func (m moduleFlags) subject(wasm []byte) *workbench.Subject {
-	return &workbench.Subject{Name: policyName(m.File), Wasm: wasm, Options: m.options(), Config: m.config()}
+	return &workbench.Subject{Name: policyName(m.File), Wasm: wasm, File: m.File, Options: m.options(), Config: m.config()}
 }
 
 // policyName is what a module's file says that the policy is called.
 func policyName(file string) string { return strings.TrimSuffix(filepath.Base(file), ".wasm") }
 
-// refused says that a step refuses the module.
-func (m moduleFlags) refused(err error) error { return fmt.Errorf("%s: %w", shortPath(m.File), err) }
+// refused tells that a step refuses the module.
+func (m moduleFlags) refused(s *streams, err error) error {
+	r := refusalOf(err)
+	if r == nil {
+		return fmt.Errorf("%s: %w", shortPath(m.File), err)
+	}
+	r.show(paint(s.err), m.File)
+	return errTold
+}
 
 // shortPath is path from the working directory, if that is shorter.
 func shortPath(path string) string {

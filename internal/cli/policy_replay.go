@@ -32,7 +32,7 @@ func (c policyTestCmd) replay(s *streams) error {
 	var clock recording.Clock
 	guest, done, err := c.guest(wasm, stream, &clock)
 	if err != nil {
-		return c.refused(err)
+		return c.refused(s, err)
 	}
 	defer done()
 	var rival policies.Policy
@@ -45,7 +45,7 @@ func (c policyTestCmd) replay(s *streams) error {
 		}
 		g, done, err := other.guest(wasm, stream, &clock)
 		if err != nil {
-			return other.refused(err)
+			return other.refused(s, err)
 		}
 		defer done()
 		rival = g

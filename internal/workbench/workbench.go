@@ -18,6 +18,7 @@ import (
 type Subject struct {
 	Name    string // of the policy: it seeds the guest's chance
 	Wasm    []byte
+	File    string           // where it came from, if from a file
 	Options wasmhost.Options // how it is loaded; Name, Config, Now and Manual are set by the bench
 	Config  []byte           // handed to lb_init unless a case has its own; nil: what the file of cases says
 	Seed    uint64           // of all chance
@@ -26,6 +27,8 @@ type Subject struct {
 	host    *wasmhost.Host
 	journal journal
 }
+
+var quiet = slog.New(slog.DiscardHandler)
 
 // Open makes the bench ready. Close it.
 func (s *Subject) Open() (err error) {
