@@ -25,6 +25,7 @@ type commands struct {
 		Check policyCheckCmd `cmd:"" help:"Vet, meter, compile and dry-run a module; say what it exports, imports and costs."`
 		Test  policyTestCmd  `cmd:"" help:"Hold a module to the laws and to the cases beside it, in virtual time; or replay a trace with it."`
 	} `cmd:"" help:"Work on Wasm policies."`
+	Explain explainCmd `cmd:"" help:"Ask a running gateway what it would do with a request, and why; nothing is sent upstream."`
 	Version versionCmd `cmd:"" help:"Print the version."`
 
 	DemoEndpoint demoEndpointCmd `cmd:"" hidden:""`
