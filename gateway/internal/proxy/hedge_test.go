@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -33,14 +34,42 @@ func held(gate <-chan struct{}, act gatewaytest.Act) gatewaytest.Act {
 	}
 }
 
+// scene is the server that acts look at.
+type scene struct{ atomic.Pointer[Server] }
+
+// once does what act does, but d after the server has counted a hedge.
+func (s *scene) once(count func(HedgeStats) uint64, d time.Duration, act gatewaytest.Act) gatewaytest.Act {
+	return func(x *gatewaytest.Exchange) {
+		_ = x.ReadBody()
+		tick := time.NewTicker(time.Millisecond)
+		defer tick.Stop()
+		for count(s.Load().Stats().Clusters[0].Hedges) == 0 {
+			select {
+			case <-tick.C:
+			case <-x.Stopped:
+				x.Close()
+				return
+			}
+		}
+		gatewaytest.Then(gatewaytest.Slow(d, 100, ""), act)(x) // an interim answer is no head
+	}
+}
+
+func started(s HedgeStats) uint64 { return s.Started }
+func denied(s HedgeStats) uint64  { return s.Denied }
+
 func TestHedge(t *testing.T) {
+	s := new(scene)
+	// The first endpoint acts when the hedge is on its way; whoever acts late does it well after the other.
+	then := func(act gatewaytest.Act) gatewaytest.Act { return s.once(started, 0, act) }
+	late := s.once(started, 200*time.Millisecond, ok)
 	get := gatewaytest.Head("GET", "/")
 	hang := gatewaytest.Hang()
 	put := gatewaytest.Head("PUT", "/", "Content-Length: 4") + "body"
 	large := gatewaytest.Head("PUT", "/", "Content-Length: 100000") + strings.Repeat("x", 100000)
 	minute := Route{Timeout: time.Minute, PerTryTimeout: time.Minute}
 	short := Route{PerTryTimeout: 300 * time.Millisecond}
-	late := gatewaytest.Slow(150*time.Millisecond, 200, "late")
+	slow := gatewaytest.Slow(60*time.Millisecond, 200, "slow")
 	for _, c := range []struct {
 		name    string
 		request string
@@ -51,23 +80,21 @@ func TestHedge(t *testing.T) {
 		hedges  HedgeStats
 	}{
 		{"a slow first loses", get, []gatewaytest.Act{hang, ok}, minute, 200, []string{"0 at 0: cancelled 0 loser", "1 at 1: ok 200 final"}, HedgeStats{Started: 1, Won: 1}},
-		{"a slow second loses", get, []gatewaytest.Act{late, hang}, minute, 200, []string{"1 at 1: cancelled 0 loser", "0 at 0: ok 200 final"}, HedgeStats{Started: 1}},
+		{"a slow second loses", get, []gatewaytest.Act{then(ok), hang}, minute, 200, []string{"1 at 1: cancelled 0 loser", "0 at 0: ok 200 final"}, HedgeStats{Started: 1}},
 		{"a PUT is sent to both with its body", put, []gatewaytest.Act{hang, gatewaytest.Echo()}, minute, 200, []string{"0 at 0: cancelled 0 loser", "1 at 1: ok 200 final"}, HedgeStats{Started: 1, Won: 1}},
 		{"a 404 is an answer", get, []gatewaytest.Act{hang, gatewaytest.Respond(404, "no")}, minute, 404, []string{"0 at 0: cancelled 0 loser", "1 at 1: ok 404 final"}, HedgeStats{Started: 1, Won: 1}},
-		{"a first that resets leaves it to the second", get, []gatewaytest.Act{gatewaytest.Then(gatewaytest.Slow(60*time.Millisecond, 100, ""), cut), late}, minute, 200, []string{"0 at 0: reset 0", "1 at 1: ok 200 final"}, HedgeStats{Started: 1, Won: 1}},
+		{"a first that resets leaves it to the second", get, []gatewaytest.Act{then(cut), late}, minute, 200, []string{"0 at 0: reset 0", "1 at 1: ok 200 final"}, HedgeStats{Started: 1, Won: 1}},
 		{"a second that resets leaves it to the first", get, []gatewaytest.Act{late, cut}, minute, 200, []string{"1 at 1: reset 0", "0 at 0: ok 200 final"}, HedgeStats{Started: 1}},
 		{"a second that is refused leaves it to the first", get, []gatewaytest.Act{late, nil}, minute, 200, []string{"1 at 1: refused 0", "0 at 0: ok 200 final"}, HedgeStats{Started: 1}},
-		{"a first that answers 503 leaves it to the second", get, []gatewaytest.Act{gatewaytest.Slow(60*time.Millisecond, 503, "busy"), late}, minute, 200, []string{"0 at 0: bad_status 503", "1 at 1: ok 200 final"}, HedgeStats{Started: 1, Won: 1}},
+		{"a first that answers 503 leaves it to the second", get, []gatewaytest.Act{then(fail503), late}, minute, 200, []string{"0 at 0: bad_status 503", "1 at 1: ok 200 final"}, HedgeStats{Started: 1, Won: 1}},
 		{"a second that answers 503 leaves it to the first", get, []gatewaytest.Act{late, fail503}, minute, 200, []string{"1 at 1: bad_status 503", "0 at 0: ok 200 final"}, HedgeStats{Started: 1}},
 		{"when both fail a third is tried", get, []gatewaytest.Act{hang, hang, ok}, short, 200, []string{"0 at 0: header_timeout 0", "1 at 1: header_timeout 0", "2 at 2: ok 200 final"}, HedgeStats{Started: 1}},
-		{"a 503 is more than no answer", get, []gatewaytest.Act{gatewaytest.Slow(60*time.Millisecond, 500, "mine"), hang}, short, 500, []string{"1 at 1: header_timeout 0", "0 at 0: bad_status 500 final"}, HedgeStats{Started: 1}},
+		{"a 503 is more than no answer", get, []gatewaytest.Act{then(gatewaytest.Respond(500, "mine")), hang}, short, 500, []string{"1 at 1: header_timeout 0", "0 at 0: bad_status 500 final"}, HedgeStats{Started: 1}},
 		{"nobody answers", get, []gatewaytest.Act{hang, hang}, Route{PerTryTimeout: 200 * time.Millisecond, Attempts: 2}, 504, []string{"0 at 0: header_timeout 0", "1 at 1: header_timeout 0 final"}, HedgeStats{Started: 1}},
-		{"a quick first has no second", get, []gatewaytest.Act{ok, ok}, minute, 200, []string{"0 at 0: ok 200 final"}, HedgeStats{}},
-		{"a POST is never hedged", gatewaytest.Head("POST", "/", "Content-Length: 4") + "body", []gatewaytest.Act{late, ok}, minute, 200, []string{"0 at 0: ok 200 final"}, HedgeStats{}},
-		{"a body that is not all here is not hedged", large, []gatewaytest.Act{late, ok}, minute, 200, []string{"0 at 0: ok 200 final"}, HedgeStats{}},
-		{"a last attempt is not hedged", get, []gatewaytest.Act{late, ok}, Route{Attempts: 1}, 200, []string{"0 at 0: ok 200 final"}, HedgeStats{}},
-		{"one endpoint alone is not hedged", get, []gatewaytest.Act{late}, minute, 200, []string{"0 at 0: ok 200 final"}, HedgeStats{}},
-		{"a hedge after the end of the attempt is none", get, []gatewaytest.Act{hang, ok}, Route{PerTryTimeout: 15 * time.Millisecond}, 200, []string{"0 at 0: header_timeout 0", "1 at 1: ok 200 final"}, HedgeStats{}},
+		{"a POST is never hedged", gatewaytest.Head("POST", "/", "Content-Length: 4") + "body", []gatewaytest.Act{slow, ok}, minute, 200, []string{"0 at 0: ok 200 final"}, HedgeStats{}},
+		{"a body that is not all here is not hedged", large, []gatewaytest.Act{slow, ok}, minute, 200, []string{"0 at 0: ok 200 final"}, HedgeStats{}},
+		{"a last attempt is not hedged", get, []gatewaytest.Act{slow, ok}, Route{Attempts: 1}, 200, []string{"0 at 0: ok 200 final"}, HedgeStats{}},
+		{"one endpoint alone is not hedged", get, []gatewaytest.Act{slow}, minute, 200, []string{"0 at 0: ok 200 final"}, HedgeStats{}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			var es []*gatewaytest.Endpoint
@@ -80,6 +107,7 @@ func TestHedge(t *testing.T) {
 			}
 			l := hedging()
 			g := start(t, options{policy: l, route: c.route}, es...)
+			s.Store(g.Server)
 			if r := g.dial().Do(c.request); r.StatusCode != c.status {
 				t.Errorf("got %d %s, want %d", r.StatusCode, r.Text, c.status)
 			}
@@ -87,12 +115,12 @@ func TestHedge(t *testing.T) {
 			if got := l.lines(t, g); !slices.Equal(got, c.want) {
 				t.Errorf("heard %q\nwant  %q", got, c.want)
 			}
-			s := g.Stats().Clusters[0]
-			if s.Hedges != c.hedges {
-				t.Errorf("hedges %+v, want %+v", s.Hedges, c.hedges)
+			stats := g.Stats().Clusters[0]
+			if stats.Hedges != c.hedges {
+				t.Errorf("hedges %+v, want %+v", stats.Hedges, c.hedges)
 			}
 			var attempts uint64
-			for _, n := range s.Attempts {
+			for _, n := range stats.Attempts {
 				attempts += n
 			}
 			if attempts != uint64(len(c.want)) {
@@ -168,7 +196,10 @@ func TestHedgeUnderWay(t *testing.T) {
 		}
 	})
 	t.Run("the retry budget bounds it", func(t *testing.T) {
-		g := start(t, options{policy: hedging(), route: minute}, gatewaytest.NewEndpoint(t, gatewaytest.Slow(100*time.Millisecond, 200, "late")), gatewaytest.NewEndpoint(t))
+		s := new(scene)
+		late := s.once(denied, 0, gatewaytest.Respond(200, "late"))
+		g := start(t, options{policy: hedging(), route: minute}, gatewaytest.NewEndpoint(t, late), gatewaytest.NewEndpoint(t))
+		s.Store(g.Server)
 		cs := g.clusters["web"]
 		cs.retrying.Add(minRetries)
 		if r := g.dial().Get("/"); r.Text != "late" {
@@ -205,6 +236,22 @@ func TestHedgeUnderWay(t *testing.T) {
 			t.Errorf("%d last attempts, want 1", final)
 		}
 	})
+	t.Run("a first that is quick enough has no company", func(t *testing.T) {
+		for hedge, route := range map[time.Duration]Route{
+			10 * time.Second: minute,
+			time.Second:      {PerTryTimeout: 400 * time.Millisecond}, // the attempt ends before
+		} {
+			l := &learner{ask: func(r *policies.Request) { r.Hedge = hedge }}
+			first := gatewaytest.NewEndpoint(t)
+			if hedge > route.PerTryTimeout {
+				first.Script(gatewaytest.Hang())
+			}
+			g := start(t, options{policy: l, route: route}, first, gatewaytest.NewEndpoint(t))
+			if r := g.dial().Get("/"); r.StatusCode != 200 || g.Stats().Clusters[0].Hedges != (HedgeStats{}) {
+				t.Errorf("hedge after %v: got %d, %+v; want 200 and no hedge", hedge, r.StatusCode, g.Stats().Clusters[0].Hedges)
+			}
+		}
+	})
 	t.Run("the rest of a list comes first", func(t *testing.T) {
 		asked := 0
 		p := picker(func(r *policies.Request, _ *policies.View) int {
@@ -230,7 +277,7 @@ func TestHedgeUnderWay(t *testing.T) {
 				r.Hedge = 20 * time.Millisecond
 				return inOrder{}.Pick(r, v)
 			})
-			g := start(t, options{policy: p, route: Route{PerTryTimeout: 100 * time.Millisecond}}, gatewaytest.NewEndpoint(t, gatewaytest.Hang()), gatewaytest.NewEndpoint(t))
+			g := start(t, options{policy: p, route: Route{PerTryTimeout: 400 * time.Millisecond}}, gatewaytest.NewEndpoint(t, gatewaytest.Hang()), gatewaytest.NewEndpoint(t))
 			if r := g.dial().Get("/"); r.StatusCode != 200 || !slices.Equal(attempts, []uint8{0, 1, 1}) {
 				t.Errorf("answer %d: got %d, picks of attempts %v; want 200, [0 1 1]", answer, r.StatusCode, attempts)
 			}
@@ -242,7 +289,7 @@ func TestHedgeUnderWay(t *testing.T) {
 			r.Hedge, r.NoRetry, first = 20*time.Millisecond, first, false
 		}}
 		hang, third := gatewaytest.Hang(), gatewaytest.NewEndpoint(t)
-		g := start(t, options{policy: l, route: Route{PerTryTimeout: 100 * time.Millisecond}}, gatewaytest.NewEndpoint(t, hang), gatewaytest.NewEndpoint(t, hang), third)
+		g := start(t, options{policy: l, route: Route{PerTryTimeout: 400 * time.Millisecond}}, gatewaytest.NewEndpoint(t, hang), gatewaytest.NewEndpoint(t, hang), third)
 		if r := g.dial().Get("/"); r.StatusCode != 504 || third.Count("") != 0 {
 			t.Errorf("got %d and %d requests at the third, want 504 and 0", r.StatusCode, third.Count(""))
 		}
