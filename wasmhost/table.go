@@ -68,7 +68,11 @@ func (l *tableLayout) write(b []byte, t *policies.Table) {
 		le.PutUint32(r[epID:], e.Num)
 		le.PutUint32(r[epWeight:], max(e.Weight, 1)) // guests divide by it; an endpoint of weight 0 is never in up[]
 		r[epTier] = e.Tier
-		r[epFlags] = byte(e.Flags)
+		flags := e.Flags
+		if e.Weight == 0 {
+			flags |= policies.Draining
+		}
+		r[epFlags] = byte(flags)
 		le.PutUint16(r[epZone:], e.Zone)
 		le.PutUint32(r[epName:], uint32(at))
 		text(e.Name)

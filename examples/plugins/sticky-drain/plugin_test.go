@@ -34,7 +34,7 @@ var draining = []policies.Pair{{Key: "drain", Value: "true"}, {Key: "zone", Valu
 func fleet() *policies.Table {
 	return policytest.Table(1,
 		policies.Endpoint{Weight: 1}, policies.Endpoint{Weight: 1}, policies.Endpoint{Weight: 1, Meta: draining},
-		policies.Endpoint{Weight: 0, Flags: policies.Draining}, policies.Endpoint{Weight: 1, Tier: 1})
+		policies.Endpoint{Weight: 0}, policies.Endpoint{Weight: 1, Tier: 1})
 }
 
 func TestSessions(t *testing.T) {
@@ -97,7 +97,7 @@ func TestSessions(t *testing.T) {
 func TestADrainingEndpointKeepsEverySession(t *testing.T) {
 	for name, drain := range map[string]func(e *policies.Endpoint){
 		"metadata": func(e *policies.Endpoint) { e.Meta = draining },
-		"weight":   func(e *policies.Endpoint) { e.Weight, e.Flags = 0, policies.Draining },
+		"weight":   func(e *policies.Endpoint) { e.Weight = 0 },
 	} {
 		t.Run(name, func(t *testing.T) {
 			p := build(t)
