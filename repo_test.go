@@ -32,6 +32,7 @@ var mayImport = map[string][]string{
 	"gateway/internal/cluster":     {"policies", "discovery"},
 	"policies/policytest":          {"policies"},
 	"policies/recording":           {"policies"},
+	"policies/sim":                 {"policies"},
 	"examples/plugins/plugintest":  {"examples/plugins", "policies", "wasmhost"},
 	"discovery/consul/agent/build": {"discovery/consul/agent"},
 	"discovery/consul":             {"discovery"},
@@ -51,7 +52,7 @@ var homes = map[string][]string{
 }
 
 // stdOnly holds the packages that depend on the standard library alone.
-var stdOnly = []string{"policies", "discovery", "wasmhost/fuel", "policies/policytest", "policies/recording", "discovery/consul/agent"}
+var stdOnly = []string{"policies", "discovery", "wasmhost/fuel", "policies/policytest", "policies/recording", "policies/sim", "discovery/consul/agent"}
 
 type pkg struct {
 	Dir, ImportPath, Doc string

@@ -1,0 +1,185 @@
+package sim
+
+import (
+	"container/heap"
+	"time"
+)
+
+// Discipline says how a server shares itself among the attempts that it has.
+type Discipline uint8
+
+// Disciplines.
+const (
+	FIFO    Discipline = iota // Workers at a time, the others wait in the order of their arrival
+	Sharing                   // processor sharing: all at once, each at Speed x min(1, Cores / how many)
+	Delay                     // each as if it were alone
+)
+
+// Server is an endpoint as the world has it.
+type Server struct {
+	Name       string
+	Weight     uint32 // 0..policies.MaxWeight
+	Tier       uint8
+	Zone       string
+	Meta       map[string]string
+	Discipline Discipline
+	Speed      float64 // work a second; default 1
+	Workers    int     // FIFO; default 1
+	Cores      float64 // Sharing; default 1
+	Queue      int     // FIFO: most that wait, further ones are refused; 0 is no limit
+	Service    Dist    // work of an attempt in time at speed 1; nil is the world's
+}
+
+// mode is what a fault makes of a server.
+type mode uint8
+
+const (
+	serving  mode = iota
+	refusing      // crashed: connections are refused
+	hanging       // accepts, and never answers
+	failing       // answers with an error, at once
+)
+
+// server is a Server at work.
+type server struct {
+	Server
+	index int32
+	mode  mode
+	speed float64 // now
+	cores float64 // now
+
+	// FIFO.
+	waiting []int32 // attempts; head is the first that waits
+	head    int
+	working int
+
+	// Sharing: attained is the work that each attempt which has been there throughout has had.
+	jobs     jobs
+	attained float64
+	since    int64 // when attained was brought up to date
+	gen      uint32
+
+	served uint64
+	busy   float64 // processor time spent, ns
+	load   int     // attempts that are here
+}
+
+// job is an attempt in processor sharing. It is done when attained reaches until.
+type job struct {
+	until   float64
+	attempt int32
+}
+
+// jobs is a heap by until.
+type jobs []job
+
+func (j jobs) Len() int           { return len(j) }
+func (j jobs) Less(a, b int) bool { return j[a].until < j[b].until }
+func (j jobs) Swap(a, b int)      { j[a], j[b] = j[b], j[a] }
+func (j *jobs) Push(x any)        { *j = append(*j, x.(job)) }
+func (j *jobs) Pop() any {
+	old := *j
+	x := old[len(old)-1]
+	*j = old[:len(old)-1]
+	return x
+}
+
+// rate is the work that each attempt gets in a nanosecond.
+func (s *server) rate() float64 {
+	n := float64(len(s.jobs))
+	if n <= s.cores {
+		return s.speed
+	}
+	return s.speed * s.cores / n
+}
+
+// settle brings processor sharing up to now.
+func (s *server) settle(now int64) {
+	if n := len(s.jobs); n > 0 {
+		d := float64(now - s.since)
+		s.attained += d * s.rate()
+		s.busy += d * min(float64(n), s.cores)
+	} else {
+		s.attained = 0
+	}
+	s.since = now
+}
+
+// admit takes attempt a with so much work in, and reports false if there is no room.
+func (w *world) admit(s *server, a int32, work time.Duration) bool {
+	switch s.Discipline {
+	case FIFO:
+		if s.working < s.Workers {
+			w.begin(s, a, work)
+			break
+		}
+		if s.Queue > 0 && len(s.waiting)-s.head >= s.Queue {
+			return false
+		}
+		w.attempts[a].work, w.attempts[a].waits = work, true
+		s.waiting = append(s.waiting, a)
+	case Sharing:
+		s.settle(w.now)
+		heap.Push(&s.jobs, job{s.attained + float64(work), a})
+		w.replan(s)
+	case Delay:
+		took := int64(float64(work) / s.speed)
+		s.busy += float64(took)
+		w.plan(event{at: w.now + took, kind: departure, who: a, gen: w.attempts[a].gen})
+	}
+	s.load++
+	return true
+}
+
+// begin lets a worker serve attempt a.
+func (w *world) begin(s *server, a int32, work time.Duration) {
+	s.working++
+	took := int64(float64(work) / s.speed)
+	s.busy += float64(took)
+	w.plan(event{at: w.now + took, kind: departure, who: a, gen: w.attempts[a].gen})
+}
+
+// replan plans the end of the job that ends first. Whatever was planned before is void.
+func (w *world) replan(s *server) {
+	s.gen++
+	if len(s.jobs) == 0 {
+		return
+	}
+	left := max(s.jobs[0].until-s.attained, 0) / s.rate()
+	w.plan(event{at: w.now + int64(left) + 1, kind: departure, who: ^s.index, gen: s.gen})
+}
+
+// leave lets attempt a go that has been served, or given up, and the next one come.
+func (w *world) leave(s *server, a int32) {
+	s.load--
+	switch s.Discipline {
+	case FIFO:
+		if w.attempts[a].waits {
+			return // it is skipped when its turn comes
+		}
+		s.working--
+		for s.head < len(s.waiting) && s.working < s.Workers {
+			next := s.waiting[s.head]
+			s.head++
+			if n := &w.attempts[next]; n.over && !w.config.Abandon {
+				w.freeAttempt(next)
+			} else {
+				n.waits = false
+				w.begin(s, next, n.work)
+			}
+		}
+		if 2*s.head >= len(s.waiting) {
+			s.waiting = s.waiting[:copy(s.waiting, s.waiting[s.head:])]
+			s.head = 0
+		}
+	case Sharing:
+		s.settle(w.now)
+		for k := range s.jobs {
+			if s.jobs[k].attempt == a {
+				heap.Remove(&s.jobs, k)
+				break
+			}
+		}
+		w.replan(s)
+	}
+}

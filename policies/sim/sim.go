@@ -1,0 +1,296 @@
+// Package sim runs the real policy code, native or Wasm, against a simulated fleet: discrete events under a virtual
+// clock, with chance that a seed repeats. What comes out of it is compared with published figures.
+//
+// A run has servers, which queue and serve as [Server] says, gateways before them, each with a policy, counters and
+// opinions of its own, requests that arrive, and a timeline of faults. Quantiles are exact. The package depends on the
+// standard library alone.
+package sim
+
+import (
+	"errors"
+	"fmt"
+	"hash/fnv"
+	"iter"
+	"maps"
+	"math/rand/v2"
+	"time"
+
+	"github.com/weir-lb/weir/policies"
+)
+
+// Config is one run. Times count from its start.
+type Config struct {
+	Seed     uint64
+	Servers  []Server
+	Service  Dist // work of an attempt
+	Arrivals Arrivals
+	Requests int           // at most so many; 0: as many as come until Until
+	Until    time.Duration // when requests stop to come; 0: when there were Requests
+	WarmUp   float64       // the share of the run at its beginning that does not count, 0..1: of Until, else of Requests
+	Keys     Keys          // nil: requests have no key
+
+	Gateways int // default 1; requests go to each in turn
+	Zone     string
+	// Policy makes the policy of a gateway. If it is also a policies.Failover it decides about retries.
+	Policy   func(gateway int) policies.Policy
+	Failover policies.Failover // nil: the next endpoint, where a cluster would retry by default
+
+	Timeout  time.Duration // of a request; 0 is none
+	PerTry   time.Duration // of an attempt; 0 is what is left of the request's
+	Attempts int           // the first counts; default 1
+	Budget   float64       // retries in flight as a share of requests in flight; default 0.2; below 0 is no budget
+	Backoff  time.Duration // before a retry, half of it by chance
+	// Abandon: servers do not notice that somebody gave up, and serve whom nobody waits for.
+	Abandon bool
+
+	Faults []Fault
+	// Detect is how long after a server crashed or hung a gateway takes it for down, Recover how long after it is well
+	// again for up. nil: never.
+	Detect, Recover Dist
+
+	// Slices divide the run for [Result.Series]; 0 is none.
+	Slices int
+}
+
+// Fault changes a server at a time.
+type Fault struct {
+	At      time.Duration
+	Server  int
+	Kind    FaultKind
+	Speed   float64 // SetSpeed: work a second; 0: the server's own
+	Cores   float64 // SetSpeed: 0: the server's own
+	Service Dist    // SetService: nil: its own
+}
+
+// FaultKind is what happens to a server.
+type FaultKind uint8
+
+// Kinds of faults.
+const (
+	Crash      FaultKind = iota // refuses connections; what it had is reset
+	Hang                        // accepts, and answers nothing any more
+	Fail                        // answers with 500 at once
+	Heal                        // is as it was; what waited is lost
+	SetSpeed                    // serves faster or slower from now on
+	SetService                  // draws the work of attempts from another distribution
+)
+
+// world is a run under way.
+type world struct {
+	config Config
+	agenda
+	now      int64
+	chance   *rand.Rand // of the world
+	dice     *rand.Rand // of policies
+	servers  []server
+	gateways []*gateway
+	requests []request
+	attempts []attempt
+	freeR    []int32
+	freeA    []int32
+	arrived  int
+	open     int // requests that are not answered
+	more     bool
+	result   *Result
+}
+
+// Run runs c to its end: until all requests that came are answered, or have failed.
+func Run(c Config) (*Result, error) {
+	if err := c.check(); err != nil {
+		return nil, err
+	}
+	w := &world{config: c, chance: rand.New(rand.NewPCG(c.Seed, 1)), dice: rand.New(rand.NewPCG(c.Seed, 2)), more: true}
+	for i, s := range c.Servers {
+		w.servers = append(w.servers, server{Server: s, index: int32(i), speed: s.Speed, cores: s.Cores})
+	}
+	w.result = newResult(&w.config)
+	for n := range c.Gateways {
+		g, err := w.newGateway(n)
+		if err != nil {
+			return nil, fmt.Errorf("gateway %d: %w", n, err)
+		}
+		w.gateways = append(w.gateways, g)
+		if g.advance != nil {
+			w.plan(event{at: int64(tickEvery), kind: pass, who: int32(n)})
+		}
+	}
+	for i, f := range c.Faults {
+		w.plan(event{at: int64(f.At), kind: fault, who: int32(i)})
+	}
+	w.planArrival()
+	for len(w.events) > 0 && (w.more || w.open > 0) {
+		e := w.next()
+		w.now = e.at
+		w.happen(e)
+	}
+	w.result.finish(w)
+	return w.result, nil
+}
+
+// check reports what is wrong with c, and fills in defaults.
+func (c *Config) check() error {
+	switch {
+	case len(c.Servers) == 0:
+		return errors.New("no servers")
+	case c.Arrivals == nil:
+		return errors.New("no arrivals")
+	case c.Policy == nil:
+		return errors.New("no policy")
+	case c.Requests <= 0 && c.Until <= 0:
+		return errors.New("neither a number of requests nor an end")
+	case c.WarmUp < 0 || c.WarmUp >= 1:
+		return fmt.Errorf("warm-up %v, want 0..1", c.WarmUp)
+	case c.Attempts < 0 || c.Attempts > policies.MaxTried:
+		return fmt.Errorf("attempts %d, want 1..%d", c.Attempts, policies.MaxTried)
+	}
+	c.Gateways, c.Attempts = max(c.Gateways, 1), max(c.Attempts, 1)
+	if c.Budget == 0 {
+		c.Budget = 0.2
+	}
+	own := make([]Server, len(c.Servers))
+	for i, s := range c.Servers {
+		if s.Name == "" {
+			s.Name = fmt.Sprintf("s%03d", i)
+		}
+		if s.Service == nil {
+			s.Service = c.Service
+		}
+		if s.Service == nil {
+			return fmt.Errorf("server %q: no service time", s.Name)
+		}
+		s.Speed, s.Workers, s.Cores = orOne(s.Speed), max(s.Workers, 1), orOne(s.Cores)
+		own[i] = s
+	}
+	c.Servers = own
+	for i, f := range c.Faults {
+		if f.Server < 0 || f.Server >= len(own) {
+			return fmt.Errorf("fault %d: server %d, want 0..%d", i, f.Server, len(own)-1)
+		}
+	}
+	return nil
+}
+
+func orOne(x float64) float64 {
+	if x == 0 {
+		return 1
+	}
+	return x
+}
+
+func (w *world) happen(e event) {
+	switch e.kind {
+	case arrival:
+		w.arrive()
+	case departure:
+		w.depart(e)
+	case failure:
+		if a := &w.attempts[e.who]; a.gen == e.gen {
+			w.end(e.who, policies.Outcome{Class: a.class, Status: a.status, Sent: a.class != policies.Refused})
+		}
+	case expiry:
+		w.expire(e)
+	case again:
+		if r := &w.requests[e.who]; r.gen == e.gen {
+			w.retry(e.who, r.next)
+		}
+	case company:
+		if a := &w.attempts[e.who]; a.gen == e.gen {
+			w.hedge(e.who)
+		}
+	case fault:
+		w.strike(w.config.Faults[e.who])
+	case notice:
+		w.gateways[e.who>>16].learn(e.who&0xffff, e.gen == 1)
+	case pass:
+		w.gateways[e.who].advance.Advance(w.now)
+		w.plan(event{at: w.now + int64(tickEvery), kind: pass, who: e.who})
+	}
+}
+
+func (w *world) planArrival() {
+	c := &w.config
+	if c.Requests > 0 && w.arrived >= c.Requests {
+		w.more = false
+		return
+	}
+	d := c.Arrivals.Next(time.Duration(w.now), w.chance)
+	if d < 0 || c.Until > 0 && w.now+int64(d) >= int64(c.Until) {
+		w.more = false
+		return
+	}
+	w.plan(event{at: w.now + int64(d), kind: arrival})
+}
+
+// strike makes a fault happen, and lets the gateways notice.
+func (w *world) strike(f Fault) {
+	s := &w.servers[f.Server]
+	was := s.mode
+	s.settle(w.now)
+	switch f.Kind {
+	case Crash:
+		s.mode = refusing
+	case Hang:
+		s.mode = hanging
+	case Fail:
+		s.mode = failing
+	case Heal:
+		s.mode = serving
+	case SetSpeed:
+		if s.speed, s.cores = f.Speed, f.Cores; s.speed == 0 {
+			s.speed = s.Speed
+		}
+		if s.cores == 0 {
+			s.cores = s.Cores
+		}
+		if s.Discipline == Sharing {
+			w.replan(s)
+		}
+	case SetService:
+		if s.Service = f.Service; s.Service == nil {
+			s.Service = w.config.Servers[f.Server].Service
+		}
+	}
+	if s.mode != was && (s.mode == refusing || s.mode == hanging || was == refusing || was == hanging) {
+		w.shed(s)
+	}
+	seen := func(m mode) bool { return m == refusing || m == hanging }
+	if seen(s.mode) == seen(was) {
+		return
+	}
+	d, up := w.config.Detect, uint32(0)
+	if !seen(s.mode) {
+		d, up = w.config.Recover, 1
+	}
+	if d == nil {
+		return
+	}
+	for n := range w.gateways {
+		w.plan(event{at: w.now + int64(d.Draw(w.chance)), kind: notice, who: int32(n)<<16 | s.index, gen: up})
+	}
+}
+
+// shed ends what a server had: a crash resets it, one that hangs never answers it, one that comes back knows nothing of it.
+func (w *world) shed(s *server) {
+	for a := range w.attempts {
+		t := &w.attempts[a]
+		if t.over || t.endpoint != s.index || !t.there {
+			continue
+		}
+		t.gen++ // its departure is void
+		if s.mode == refusing || s.mode == serving {
+			t.class = policies.Reset
+			w.plan(event{at: w.now, kind: failure, who: int32(a), gen: t.gen})
+		}
+		w.planExpiry(int32(a))
+	}
+	s.jobs, s.waiting, s.head, s.working = nil, nil, 0, 0
+	s.gen++
+}
+
+func nameHash(name string) uint64 {
+	h := fnv.New64a()
+	_, _ = h.Write([]byte(name))
+	return mix(h.Sum64())
+}
+
+func mapsKeys(m map[string]string) iter.Seq[string] { return maps.Keys(m) }
