@@ -79,13 +79,16 @@ func BenchmarkMetering(b *testing.B) {
 	}{{"original", guest(b, "measure")}, {"metered", metered(b, "measure")}} {
 		m := instance(b, rt, c.module)
 		f := m.ExportedFunction("straight")
-		tank, _ := m.ExportedGlobal(fuel.Global).(api.MutableGlobal)
+		var tank *fuel.Tank
+		if c.name == "metered" {
+			tank = tankOf(m)
+		}
 		var stack [1]uint64
 		b.Run(c.name, func(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
 				if tank != nil {
-					tank.Set(100_000)
+					tank.Fill(100_000)
 				}
 				stack[0] = 1
 				if err := f.CallWithStack(b.Context(), stack[:]); err != nil {

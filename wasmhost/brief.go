@@ -4,15 +4,22 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+
+	"github.com/weir-lb/weir/wasmhost/fuel"
 )
 
 // brief makes one line of what wazero says of a trap, which has one more for each frame of the guest's stack. The
-// innermost function is kept. With spent fuel, the trap is the meter's and its text says nothing.
-func brief(err error, spent bool) error {
+// innermost function is kept. Where that is the meter's, there was no fuel, and the one that called it is kept.
+func brief(err error) error {
 	text, stack, _ := strings.Cut(err.Error(), "\n")
 	text = strings.TrimSuffix(text, " (recovered by wazero)")
 	_, stack, _ = strings.Cut(stack, "\n") // "wasm stack trace:"
-	where, _, _ := strings.Cut(strings.TrimSpace(stack), "\n")
+	where, stack, _ := strings.Cut(strings.TrimSpace(stack), "\n")
+	spent := errors.Is(err, trapFuel)
+	if strings.HasPrefix(where, "."+fuel.Refill+"(") {
+		spent = true
+		where, _, _ = strings.Cut(strings.TrimSpace(stack), "\n")
+	}
 	if where != "" {
 		where = " in " + strings.TrimPrefix(where, ".")
 	}

@@ -75,9 +75,7 @@ const (
 )
 
 func (c *callContext) charge(units uint64) {
-	left := int64(c.in.fuel.Get()) - int64(units)
-	c.in.fuel.Set(uint64(left))
-	if left < 0 {
+	if !c.in.tank.Take(int64(units)) {
 		panic(trapFuel)
 	}
 }

@@ -25,7 +25,7 @@ type instance struct {
 	mod       api.Module
 	mem       api.Memory
 	memSize   uint32
-	fuel      api.MutableGlobal
+	tank      fuel.Tank
 	alloc     api.Function
 	endpoints api.Function
 	pick      api.Function
@@ -82,8 +82,7 @@ func (m *Module) newInstance(cluster string, sh *shared) (in *instance, err erro
 	config := wazero.NewModuleConfig().WithName("").WithStartFunctions()
 	mod, err := m.runtime.InstantiateModule(&in.call, m.compiled, config)
 	if err != nil {
-		// The instance is gone, and with it the word on whether a start section used up its fuel.
-		return nil, fmt.Errorf("instantiate: %w (a start section has %d fuel)", brief(err, false), m.options.Fuel.init())
+		return nil, fmt.Errorf("instantiate: %w (a start section has %d fuel)", brief(err), m.options.Fuel.init())
 	}
 	in.bind(mod)
 	if err := in.init(); err != nil {
@@ -97,19 +96,19 @@ func (in *instance) bind(mod api.Module) {
 	in.mod = mod
 	in.mem = mod.Memory()
 	in.memSize = in.mem.Size()
-	in.fuel = mod.ExportedGlobal(fuel.Global).(api.MutableGlobal)
+	in.tank = fuel.NewTank(mod.ExportedGlobal(fuel.Global).(api.MutableGlobal), mod.ExportedGlobal(fuel.Reserve).(api.MutableGlobal))
 }
 
 func (in *instance) close() { _ = in.mod.Close(context.Background()) }
 
 func (in *instance) init() error {
 	m := in.module
-	left := int64(in.fuel.Get())
+	left := in.tank.Left()
 	if f := in.mod.ExportedFunction("_initialize"); f != nil {
 		if err := in.invoke(f, inStart, left); err != nil {
 			return fmt.Errorf("_initialize: %w", err)
 		}
-		left = int64(in.fuel.Get())
+		left = in.tank.Left()
 	}
 	in.stack[0] = hostFeatures
 	if err := in.invoke(in.mod.ExportedFunction("lb_abi_v1"), inABI, smallCallFuel); err != nil {
@@ -192,11 +191,11 @@ func (in *instance) rebind() {
 // invoke calls f with what is on in.stack, and leaves its result there. After an error the instance is broken.
 func (in *instance) invoke(f api.Function, ph phase, budget int64) error {
 	in.call.phase = ph
-	in.fuel.Set(uint64(budget))
+	in.tank.Fill(budget)
 	err := f.CallWithStack(&in.call, in.stack[:])
 	if err != nil {
 		in.broken = true
-		return brief(err, int64(in.fuel.Get()) < 0)
+		return brief(err)
 	}
 	if size := in.mem.Size(); size != in.memSize {
 		in.memSize = size
@@ -258,7 +257,7 @@ func (in *instance) ask(f api.Function, r *policies.Request, v *policies.View, o
 	budget := in.module.options.Fuel.pick()
 	err := in.invoke(f, inPick, budget)
 	in.call.req = nil
-	in.answer, in.used = int32(in.stack[0]), budget-int64(in.fuel.Get())
+	in.answer, in.used = int32(in.stack[0]), budget-in.tank.Left()
 	return err
 }
 

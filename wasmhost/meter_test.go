@@ -41,12 +41,17 @@ func metered(t testing.TB, name string) []byte {
 	return m.Bytes
 }
 
+func tankOf(m api.Module) *fuel.Tank {
+	t := fuel.NewTank(m.ExportedGlobal(fuel.Global).(api.MutableGlobal), m.ExportedGlobal(fuel.Reserve).(api.MutableGlobal))
+	return &t
+}
+
 // TestMeteredModulesDoTheSame compares results, traps, memory and globals of the original with those of the metered.
 func TestMeteredModulesDoTheSame(t *testing.T) {
 	rt := interpreter(t)
 	original, counted := instance(t, rt, guest(t, "measure")), instance(t, rt, metered(t, "measure"))
-	tank := counted.ExportedGlobal(fuel.Global).(api.MutableGlobal)
-	if left := int64(tank.Get()); left <= 0 || left >= meterLimits.Start {
+	tank := tankOf(counted)
+	if left := tank.Left(); left <= 0 || left >= meterLimits.Start {
 		t.Errorf("%d fuel after the start section, want less than the %d at first", left, meterLimits.Start)
 	}
 	n := 0
@@ -55,13 +60,13 @@ func TestMeteredModulesDoTheSame(t *testing.T) {
 			continue
 		}
 		for _, arg := range []uint64{1, 2, 3, 4, 8, 20} {
-			tank.Set(1 << 40)
+			tank.Fill(1 << 40)
 			a, errA := original.ExportedFunction(name).Call(t.Context(), arg)
 			b, errB := counted.ExportedFunction(name).Call(t.Context(), arg)
 			if (errA == nil) != (errB == nil) || errA == nil && a[0] != b[0] {
 				t.Errorf("%s(%d): %v, %v; metered %v, %v", name, arg, a, errA, b, errB)
 			}
-			if used := 1<<40 - int64(tank.Get()); used < fuel.EntryCharge {
+			if used := 1<<40 - tank.Left(); used < fuel.EntryCharge {
 				t.Errorf("%s(%d) used %d fuel", name, arg, used)
 			}
 			n++
@@ -79,7 +84,7 @@ func TestMeteredModulesDoTheSame(t *testing.T) {
 
 func TestFuel(t *testing.T) {
 	m := instance(t, interpreter(t), metered(t, "measure"))
-	tank := m.ExportedGlobal(fuel.Global).(api.MutableGlobal)
+	tank := tankOf(m)
 	for _, c := range []struct {
 		name string
 		arg  uint32
@@ -94,9 +99,9 @@ func TestFuel(t *testing.T) {
 		{"table_grow", 2, fuel.EntryCharge + 1 + 4 + 2*16},
 		{"table_fill", 32, fuel.EntryCharge + 1 + 6 + 32/16}, // traps, after the charge
 	} {
-		tank.Set(1 << 40)
+		tank.Fill(1 << 40)
 		_, err := m.ExportedFunction(c.name).Call(t.Context(), uint64(c.arg))
-		got := 1<<40 - int64(tank.Get())
+		got := 1<<40 - tank.Left()
 		if got != c.want {
 			t.Errorf("%s(%d): %d fuel, want %d (%v)", c.name, c.arg, got, c.want, err)
 		}
@@ -115,19 +120,19 @@ func TestFuel(t *testing.T) {
 		{"endless", 0},
 		{"refuel", none},
 	} {
-		tank.Set(100_000)
+		tank.Fill(100_000)
 		_, err := m.ExportedFunction(c.name).Call(t.Context(), uint64(c.arg))
-		if err == nil || !strings.Contains(err.Error(), "unreachable") || int64(tank.Get()) >= 0 {
-			t.Fatalf("%s(%d): %v with %d fuel left, want it to run out", c.name, c.arg, err, int64(tank.Get()))
+		if err == nil || !strings.Contains(err.Error(), "unreachable") || tank.Left() >= 0 {
+			t.Fatalf("%s(%d): %v with %d fuel left, want it to run out", c.name, c.arg, err, tank.Left())
 		}
 	}
 	for name, arg := range map[string]uint64{"grow": 64, "table_grow": fuel.MaxTableSize} {
-		tank.Set(1 << 40)
+		tank.Fill(1 << 40)
 		if got, err := m.ExportedFunction(name).Call(t.Context(), arg); err != nil || got[0] != none {
 			t.Errorf("%s(%d): %v, %v, want -1: it is beyond the limit", name, arg, got, err)
 		}
 	}
-	tank.Set(100_000)
+	tank.Fill(100_000)
 	_, err := m.ExportedFunction("fib").Call(t.Context(), 30)
 	if err == nil || !strings.Contains(err.Error(), ".fib(i32) i32") {
 		t.Errorf("%v, want the name of the function in it", err)
@@ -174,12 +179,12 @@ func FuzzMetered(f *testing.F) {
 			return
 		}
 		original := instance(t, rt, b)
-		tank := counted.ExportedGlobal(fuel.Global).(api.MutableGlobal)
+		tank := tankOf(counted)
 		for name, d := range counted.ExportedFunctionDefinitions() {
 			args := make([]uint64, len(d.ParamTypes()))
-			tank.Set(100_000)
+			tank.Fill(100_000)
 			got, err := counted.ExportedFunction(name).Call(t.Context(), args...)
-			if int64(tank.Get()) < 0 {
+			if tank.Left() < 0 {
 				if err == nil {
 					t.Fatalf("%s: used up its fuel and did not trap", name)
 				}

@@ -1,25 +1,40 @@
 package fuel
 
-// body is a function in reading: what of it is copied, and where a charge comes between.
+// body is a function in reading: what of it is copied, and what comes between.
 type body struct {
 	locals  span // groups of locals, without their count
 	groups  int
 	code    span // instructions, the last end included
-	charges []charge
+	edits   []edit
 	scratch int // index of an i32 local that is added, or -1
 }
 
-// charge stands before code[at].
-type charge struct {
-	at     int
-	fixed  int64 // fuel; 0 if it depends on an operand
-	factor int64 // fuel a unit of the i32 operand on top of the stack; 0: operand >> BulkShift
+// edit is what is written before code[at], or in place of the label there.
+type edit struct {
+	kind editKind
+	size byte   // of the label that is replaced
+	at   uint32 // in code
+	n    int64  // fuel; the label; or in openLoop, the bytes of the block type that stands behind the loop's opcode
 }
 
-// block is an open block. Instructions in it are paid for at the charge with index paid.
+type editKind byte
+
+const (
+	charge      editKind = iota // n fuel
+	chargeRound                 // n fuel, at the header of a loop that openLoop came before
+	chargeUnits                 // n fuel a unit of the i32 operand on top of the stack
+	chargeBulk                  // that operand >> BulkShift
+	openLoop
+	closeLoop
+	relabel
+)
+
+// block is an open block. Instructions in it are paid for by the edit with index paid.
 type block struct {
-	kind operands
-	paid int
+	kind    operands
+	wrapped bool
+	paid    int
+	wraps   int // loops that are wrapped, among this block and those around it
 }
 
 func (p *parser) codeSection() {
@@ -65,7 +80,7 @@ func (p *parser) body(t FuncType, blocks []block) body {
 		locals += int(n)
 	}
 	f.locals = span(p.b[begin:p.at])
-	f.charges = append(f.charges, charge{fixed: EntryCharge + int64(locals)})
+	f.edits = append(f.edits, edit{kind: charge, n: EntryCharge + int64(locals)})
 
 	w := walk{parser: p, f: &f, locals: locals, blocks: append(blocks[:0], block{kind: opBlock}), opened: 1, begin: p.at}
 	for len(w.blocks) > 0 {
@@ -76,7 +91,7 @@ func (p *parser) body(t FuncType, blocks []block) body {
 		f.scratch = locals
 		locals++
 	}
-	if p.work += (w.opened + len(f.charges)) * max(locals, 1); p.work > MaxCompileWork {
+	if p.work += (w.opened + len(f.edits)) * max(locals, 1); p.work > MaxCompileWork {
 		p.refuse(start, "blocks x locals come to more than %d so far: it would take too long to compile", MaxCompileWork)
 	}
 	return f
@@ -97,44 +112,80 @@ func (w *walk) push(kind operands, paid int) {
 	if len(w.blocks) > MaxNesting {
 		w.refuse(w.at, "blocks are nested more than %d deep", MaxNesting)
 	}
-	w.blocks = append(w.blocks, block{kind, paid})
+	w.blocks = append(w.blocks, block{kind: kind, paid: paid, wraps: w.blocks[len(w.blocks)-1].wraps})
 	w.opened++
 }
 
+func (w *walk) edit(at int, kind editKind, n int64) {
+	w.f.edits = append(w.f.edits, edit{kind: kind, at: uint32(at - w.begin), n: n})
+}
+
+// pushLoop opens a loop whose opcode is at. One that takes no values is wrapped: see body.emit.
+func (w *walk) pushLoop(at int) {
+	behind := w.at
+	params, _, cost := w.blockType()
+	kind, wrapped := charge, params == 0
+	if wrapped {
+		kind = chargeRound
+		w.edit(at, openLoop, int64(w.at-behind))
+		w.opened += wrappers
+	}
+	w.edit(w.at, kind, 1+cost)
+	w.push(opLoop, len(w.f.edits)-1)
+	if wrapped {
+		top := &w.blocks[len(w.blocks)-1]
+		top.wrapped = true
+		top.wraps++
+	}
+}
+
+// label reads a label, which grows by the blocks that wrap the loops it leaves.
+func (w *walk) label() {
+	at := w.at
+	i := int(w.index("label", len(w.blocks)))
+	top := len(w.blocks) - 1
+	if left := w.blocks[top].wraps - w.blocks[top-i].wraps; left > 0 {
+		w.edit(at, relabel, int64(i+wrappers*left))
+		w.f.edits[len(w.f.edits)-1].size = byte(w.at - at)
+	}
+}
+
 // operandCharge notes that the instruction at has a cost by its i32 operand on top of the stack.
-func (w *walk) operandCharge(at int, factor int64) {
+func (w *walk) operandCharge(at int, kind editKind, n int64) {
 	w.bulk = true
-	w.f.charges = append(w.f.charges, charge{at: at - w.begin, factor: factor})
+	w.edit(at, kind, n)
 }
 
 func (w *walk) instruction() {
 	at := w.at
 	top := &w.blocks[len(w.blocks)-1]
 	paid := top.paid
-	w.f.charges[paid].fixed++
+	w.f.edits[paid].n++
 	c := w.byte()
 	switch opcodes[c] {
 	case none:
 	case opBlock, opIf:
-		w.f.charges[paid].fixed += w.blockType()
+		_, _, cost := w.blockType()
+		w.f.edits[paid].n += cost
 		w.push(opcodes[c], paid)
 	case opLoop:
-		arity := w.blockType()
-		w.f.charges = append(w.f.charges, charge{at: w.at - w.begin, fixed: 1 + arity})
-		w.push(opLoop, len(w.f.charges)-1)
+		w.pushLoop(at)
 	case opElse:
 		if top.kind != opIf {
 			w.malformed(at, "else without if")
 		}
 		top.kind = opElse
 	case opEnd:
+		if top.wrapped {
+			w.edit(w.at, closeLoop, 0)
+		}
 		w.blocks = w.blocks[:len(w.blocks)-1]
 	case label:
-		w.index("label", len(w.blocks))
+		w.label()
 	case labels:
 		n := w.count("labels", 1, w.left())
 		for range n + 1 {
-			w.index("label", len(w.blocks))
+			w.label()
 		}
 		w.opened += n
 	case funcIndex, refFunc:
@@ -165,7 +216,7 @@ func (w *walk) instruction() {
 	case memGrow:
 		w.memory(at)
 		w.zero("memory index")
-		w.operandCharge(at, PageCharge)
+		w.operandCharge(at, chargeUnits, PageCharge)
 	case varI32:
 		w.signed(32)
 	case varI64:
@@ -183,8 +234,8 @@ func (w *walk) instruction() {
 	}
 }
 
-// blockType reads the type of a block, and returns how many values a type of its own has.
-func (w *walk) blockType() (arity int64) {
+// blockType reads the type of a block: how many values it takes and gives, and what that costs.
+func (w *walk) blockType() (params, results int, cost int64) {
 	at := w.at
 	switch c := w.b[min(at, w.end-1)]; {
 	case at >= w.end:
@@ -193,14 +244,16 @@ func (w *walk) blockType() (arity int64) {
 		w.at++
 	case c&0xc0 == 0x40: // one byte, negative: a type
 		w.valType()
+		results = 1
 	default:
-		if t := w.signed(33); t < 0 || t >= int64(len(w.types)) {
+		t := w.signed(33)
+		if t < 0 || t >= int64(len(w.types)) {
 			w.malformed(at, "block type %d, want less than %d", t, len(w.types))
-		} else {
-			arity = int64(len(w.types[t].Params) + len(w.types[t].Results))
 		}
+		params, results = len(w.types[t].Params), len(w.types[t].Results)
+		cost = int64(params + results)
 	}
-	return arity
+	return params, results, cost
 }
 
 func (w *walk) memory(at int) {
@@ -223,36 +276,36 @@ func (w *walk) prefixed(at int) {
 		w.memory(at)
 		w.data()
 		w.zero("memory index")
-		w.operandCharge(at, 0)
+		w.operandCharge(at, chargeBulk, 0)
 	case dataDrop:
 		w.data()
 	case memoryCopy:
 		w.memory(at)
 		w.zero("memory index")
 		w.zero("memory index")
-		w.operandCharge(at, 0)
+		w.operandCharge(at, chargeBulk, 0)
 	case memoryFill:
 		w.memory(at)
 		w.zero("memory index")
-		w.operandCharge(at, 0)
+		w.operandCharge(at, chargeBulk, 0)
 	case tableInit:
 		w.index("element segment", w.elements)
 		w.index("table", len(w.tables))
-		w.operandCharge(at, 0)
+		w.operandCharge(at, chargeBulk, 0)
 	case elemDrop:
 		w.index("element segment", w.elements)
 	case tableCopy:
 		w.index("table", len(w.tables))
 		w.index("table", len(w.tables))
-		w.operandCharge(at, 0)
+		w.operandCharge(at, chargeBulk, 0)
 	case tableGrow:
 		w.index("table", len(w.tables))
-		w.operandCharge(at, TableSlotCharge)
+		w.operandCharge(at, chargeUnits, TableSlotCharge)
 	case tableSize:
 		w.index("table", len(w.tables))
 	case tableFill:
 		w.index("table", len(w.tables))
-		w.operandCharge(at, 0)
+		w.operandCharge(at, chargeBulk, 0)
 	default:
 		w.refuse(at, "opcode 0xfc %d is not one of WebAssembly 2.0", op)
 	}

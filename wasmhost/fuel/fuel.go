@@ -1,9 +1,11 @@
 // Package fuel vets WebAssembly modules and rewrites them so that they count what they do and stop when it is too much.
 //
 // A guest that runs compiled code cannot be interrupted from outside, so the bound has to be in its own code: [Meter]
-// adds one mutable i64 global, exported as [Global], and charges it at each function entry, at each loop header, and
-// before each instruction whose cost depends on an operand. Below zero the guest traps. The host sets the global
-// before a call and reads it after.
+// adds a mutable i64 global, exported as [Global], and charges it at each function entry, at each loop header, and
+// before each instruction whose cost depends on an operand. Below zero the guest takes another [Slice] out of a second
+// global, [Reserve], and traps if there is none. Between slices it leaves its code for a moment, so that a guest with
+// much fuel does not keep all threads of the process waiting. The host sets both globals before a call and reads them
+// after: see [Tank].
 //
 // The package is a security boundary. It reads the module with a parser of its own, which checks every count against
 // the bytes that are left before it allocates, every index against what the module itself declares (so that no code
@@ -12,9 +14,11 @@ package fuel
 
 import "fmt"
 
-// Global is the name of the export under which the fuel is reached. Names that begin with Reserved are refused.
+// Names of what is added. Exports whose names begin with Reserved are refused.
 const (
-	Global   = Reserved + "fuel"
+	Global   = Reserved + "fuel"    // export: the fuel at hand
+	Reserve  = Reserved + "reserve" // export: what is left beside it
+	Refill   = Reserved + "refill"  // in the names of functions: the one that is innermost in a stack where fuel ran out
 	Reserved = "__lb_"
 )
 
@@ -38,6 +42,9 @@ const (
 	MaxCompileWork = 2 << 20   // sum over functions of blocks x locals: wazero's compiler takes time in proportion
 )
 
+// Slice is the fuel that is at hand at most. The dearest instructions, divisions, take 5 ns a unit.
+const Slice = 100_000
+
 // Charges, in units of fuel. An instruction costs 1; one that opens a block with a type of its own costs one more for each
 // parameter and result, which branches move.
 const (
@@ -50,7 +57,7 @@ const (
 // Limits are what a module may have. They differ from guest to guest; what does not is a constant above.
 type Limits struct {
 	MemoryPages uint32 // most pages (64 KiB) of memory; the module's own maximum is lowered to it
-	Start       int64  // fuel that the instance begins with: a start section runs on it
+	Start       int64  // fuel that the instance begins with, 0 or more: a start section runs on it
 	Large       bool   // lift MaxCode and MaxBody to MaxModule, as guests with a language runtime need
 }
 

@@ -1,6 +1,9 @@
 package fuel
 
-import "unicode/utf8"
+import (
+	"strings"
+	"unicode/utf8"
+)
 
 // maxName is how much of a function's name is kept, in bytes.
 const maxName = 128
@@ -37,7 +40,9 @@ func (p *parser) custom() {
 					name = name[:len(name)-1]
 				}
 			}
-			p.names[i] = name
+			if !strings.HasPrefix(name, Reserved) {
+				p.names[i] = name
+			}
 		}
 	}
 }

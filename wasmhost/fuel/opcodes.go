@@ -61,24 +61,34 @@ var opcodes = func() (t [256]operands) {
 // Opcodes that this package writes or looks for.
 const (
 	codeUnreachable = 0x00
+	codeBlock       = 0x02
 	codeLoop        = 0x03
 	codeIf          = 0x04
 	codeEnd         = 0x0b
+	codeBr          = 0x0c
+	codeBrIf        = 0x0d
+	codeCall        = 0x10
+	codeDrop        = 0x1a
+	codeSelect      = 0x1b
 	codeLocalGet    = 0x20
 	codeLocalTee    = 0x22
 	codeGlobalGet   = 0x23
 	codeGlobalSet   = 0x24
+	codeMemoryGrow  = 0x40
 	codeI32Const    = 0x41
 	codeI64Const    = 0x42
 	codeF32Const    = 0x43
 	codeF64Const    = 0x44
+	codeI64Eqz      = 0x50
 	codeI64LtS      = 0x53
+	codeI64Add      = 0x7c
 	codeI64Sub      = 0x7d
 	codeI64Mul      = 0x7e
 	codeI64ShrU     = 0x88
 	codeExtendU     = 0xad // i64.extend_i32_u
 	codeRefNull     = 0xd0
 	codeRefFunc     = 0xd2
+	formFunc        = 0x60 // of a type
 	emptyBlock      = 0x40
 )
 
