@@ -81,10 +81,10 @@ func (c *Cluster) eject(e *Endpoint, until time.Time, why ejectedBy) {
 // heed does what policies asked for. The caller holds mu.
 func (c *Cluster) heed(now time.Time) {
 	for _, e := range c.current.Load().Endpoints {
-		asked := e.asked.Swap(0)
-		if asked == 0 {
+		if e.asked.Load() == 0 {
 			continue
 		}
+		asked := e.asked.Swap(0)
 		until := now.Add(time.Duration(asked - now.UnixNano()))
 		out := e.outlier.until.After(now)
 		switch {

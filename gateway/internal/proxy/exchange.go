@@ -86,6 +86,9 @@ func (x *exchange) serve() {
 		x.refuse(noRoute, 0)
 		return
 	}
+	if x.explain != nil {
+		x.explain.routed(x.route)
+	}
 	trusted := len(x.table.Trusted) > 0 && x.table.trusts(x.conn.listener, x.conn.addr)
 	if n := x.route.cluster.active.Add(1); x.route.MaxRequests > 0 && n > int64(x.route.MaxRequests) {
 		x.route.cluster.active.Add(-1)

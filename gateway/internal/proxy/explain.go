@@ -35,12 +35,15 @@ func (x *exchange) startExplaining() {
 	}}
 }
 
+// routed notes where the request goes.
+func (e *explaining) routed(r *route) { e.Route, e.Cluster = r.Name, r.cluster.name }
+
 // describe notes who serves the request. It has been described to the policy.
 func (e *explaining) describe(x *exchange) {
 	r, s := &x.req, x.snap
 	r.Trace = &e.trace
 	e.Client = string(r.Attrs.Attr(policies.AttrClientIP))
-	e.Route, e.Cluster = x.route.Name, x.route.cluster.name
+	e.routed(x.route)
 	e.Policy, e.Digest = s.PolicyName, s.PolicyDigest
 	e.Keyed = r.Flags&policies.HasKey != 0
 	if r.StickyEP >= 0 {

@@ -153,6 +153,14 @@ func TestExplain(t *testing.T) {
 		if e.Status != 404 || e.Problem != "no_route" || e.Cluster != "" {
 			t.Errorf("explanation %+v", e)
 		}
+		g.config.Routes[0].MaxRequests = 1
+		g.Update(&g.config)
+		g.clusters["web"].active.Add(1)
+		e = read(t, g.dial().Get("/", askToken))
+		g.clusters["web"].active.Add(-1)
+		if e.Status != 503 || e.Problem != "overloaded" || e.Cluster != "web" {
+			t.Errorf("explanation %+v", e)
+		}
 		g = start(t, asking(options{policy: picker(func(r *policies.Request, _ *policies.View) int {
 			r.RejectStatus, r.Reason = 429, 7
 			return policies.Rejected
