@@ -44,12 +44,13 @@ const (
 type Host struct {
 	engine string
 	cache  wazero.CompilationCache // nil: none
+	folder string                  // of cache
 	log    *slog.Logger
 	events func(Event)
 
 	compile  sync.Mutex // held while compiling: one module at a time
 	mu       sync.Mutex
-	runtimes map[uint32]wazero.Runtime // by limit of memory, in pages
+	runtimes map[limits]wazero.Runtime
 	closed   bool
 }
 
@@ -58,7 +59,7 @@ const features = api.CoreFeaturesV2 &^ api.CoreFeatureSIMD
 
 // NewHost returns a host without modules. Close it after all policies.
 func NewHost(o HostOptions) (*Host, error) {
-	h := &Host{engine: EngineCompiler, log: o.Log, events: o.Events, runtimes: map[uint32]wazero.Runtime{}}
+	h := &Host{engine: EngineCompiler, log: o.Log, events: o.Events, runtimes: map[limits]wazero.Runtime{}}
 	if h.log == nil {
 		h.log = slog.Default()
 	}
@@ -70,7 +71,7 @@ func NewHost(o HostOptions) (*Host, error) {
 		if err != nil {
 			return nil, fmt.Errorf("native-code cache: %w", err)
 		}
-		h.cache = c
+		h.cache, h.folder = c, o.CacheDir
 	}
 	if o.Interpret {
 		h.engine = EngineInterpreter
@@ -103,22 +104,28 @@ func tryCompiler() (err error) {
 // Engine returns EngineCompiler or EngineInterpreter.
 func (h *Host) Engine() string { return h.engine }
 
-// runtime returns the runtime whose guests have at most so many pages of memory.
-func (h *Host) runtime(pages uint32) (wazero.Runtime, error) {
+// limits are what the guests of one runtime have in common.
+type limits struct {
+	pages  uint32 // most memory
+	cached bool   // their native code is kept
+}
+
+// runtime returns the runtime whose guests have these limits.
+func (h *Host) runtime(l limits) (wazero.Runtime, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.closed {
 		return nil, fmt.Errorf("the host is closed")
 	}
-	if rt := h.runtimes[pages]; rt != nil {
+	if rt := h.runtimes[l]; rt != nil {
 		return rt, nil
 	}
 	config := wazero.NewRuntimeConfigCompiler()
 	if h.engine == EngineInterpreter {
 		config = wazero.NewRuntimeConfigInterpreter()
 	}
-	config = config.WithCoreFeatures(features).WithMemoryLimitPages(pages)
-	if h.cache != nil {
+	config = config.WithCoreFeatures(features).WithMemoryLimitPages(l.pages)
+	if l.cached {
 		config = config.WithCompilationCache(h.cache)
 	}
 	ctx := context.Background()
@@ -126,7 +133,7 @@ func (h *Host) runtime(pages uint32) (wazero.Runtime, error) {
 	if err := exportHostFunctions(ctx, rt); err != nil {
 		return nil, fmt.Errorf("host functions: %w", err)
 	}
-	h.runtimes[pages] = rt
+	h.runtimes[l] = rt
 	return rt, nil
 }
 
@@ -136,11 +143,11 @@ func (h *Host) Close() error {
 	defer h.mu.Unlock()
 	h.closed = true
 	var first error
-	for pages, rt := range h.runtimes {
+	for l, rt := range h.runtimes {
 		if err := rt.Close(context.Background()); err != nil && first == nil {
 			first = err
 		}
-		delete(h.runtimes, pages)
+		delete(h.runtimes, l)
 	}
 	if h.cache != nil {
 		if err := h.cache.Close(context.Background()); err != nil && first == nil {

@@ -95,10 +95,6 @@ func (h *Host) Load(ctx context.Context, wasm []byte, o Options) (*Module, error
 // compile makes native code of the module, one at a time: it can take much memory. Should the compiler have a fault of
 // its own, the module is refused.
 func (m *Module) compile(ctx context.Context, metered *fuel.Metered) (err error) {
-	rt, err := m.host.runtime(m.options.pages())
-	if err != nil {
-		return &StepError{StepCompile, err}
-	}
 	m.host.compile.Lock()
 	defer m.host.compile.Unlock()
 	if err := ctx.Err(); err != nil {
@@ -110,7 +106,7 @@ func (m *Module) compile(ctx context.Context, metered *fuel.Metered) (err error)
 		}
 	}()
 	start := time.Now()
-	c, err := rt.CompileModule(ctx, metered.Bytes)
+	rt, c, err := m.host.native(ctx, m.options.pages(), metered.Bytes)
 	if err != nil {
 		return &StepError{StepCompile, err}
 	}
