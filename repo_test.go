@@ -33,7 +33,7 @@ var mayImport = map[string][]string{
 	"policies/policytest":          {"policies"},
 	"policies/recording":           {"policies"},
 	"policies/sim":                 {"policies"},
-	"examples/plugins/plugintest":  {"examples/plugins", "policies", "wasmhost"},
+	"examples/plugins/plugintest":  {"examples/plugins", "policies", "policies/policytest", "wasmhost"},
 	"discovery/consul/agent/build": {"discovery/consul/agent"},
 	"discovery/consul":             {"discovery"},
 	"wasmhost":                     {"wasmhost/fuel", "policies"},

@@ -15,13 +15,16 @@ import (
 
 	"github.com/weir-lb/weir/examples/plugins"
 	"github.com/weir-lb/weir/examples/plugins/plugintest"
+	"github.com/weir-lb/weir/internal/workbench"
 	"github.com/weir-lb/weir/policies"
 	"github.com/weir-lb/weir/policies/policytest"
+	"github.com/weir-lb/weir/wasmhost"
 )
 
 // tools are what builds each policy; clang brings wasm-ld of its own version.
 var tools = map[string]struct{ name, command string }{
 	"latency-aware":   {"clang", "clang"},
+	"llm-prefix":      {"go", "go"},
 	"p2c":             {"clang", "clang"},
 	"primary-standby": {"clang", "clang"},
 	"round-robin":     {"wat2wasm", "wat2wasm"},
@@ -41,7 +44,11 @@ func version(t *testing.T, command string) string {
 	if path, err = filepath.Abs(path); err != nil {
 		t.Fatal(err)
 	}
-	out, err := exec.CommandContext(t.Context(), path, "--version").Output()
+	arg := "--version"
+	if command == "go" {
+		arg = "version"
+	}
+	out, err := exec.CommandContext(t.Context(), path, arg).Output()
 	if err != nil {
 		return ""
 	}
@@ -127,7 +134,7 @@ func TestBuildSaysWhichCompilerIsMissing(t *testing.T) {
 		"p2c":             "p2c needs clang, which is not installed: apt-get install clang lld",
 		"round-robin":     "round-robin needs wat2wasm, which is not installed: apt-get install wabt",
 		"weighted-canary": "weighted-canary needs npm, which is not installed: apt-get install nodejs npm",
-		"nonsense":        "no policy nonsense, want one of latency-aware p2c primary-standby",
+		"nonsense":        "no policy nonsense, want one of latency-aware llm-prefix p2c primary-standby",
 	} {
 		c := exec.CommandContext(t.Context(), "/bin/sh", "build.sh", "-o", bin, name)
 		c.Env = []string{"PATH=" + bin}
@@ -163,6 +170,43 @@ func TestAPickOfManyEndpointsStaysWithinItsFuel(t *testing.T) {
 					}
 				}
 			}
+		})
+	}
+}
+
+// TestCases tells the story beside each module, as weir policy test does.
+func TestCases(t *testing.T) {
+	files, err := filepath.Glob("*/cases.yaml")
+	if err != nil || len(files) == 0 {
+		t.Fatalf("found cases %v, error %v", files, err)
+	}
+	for _, file := range files {
+		name := filepath.Dir(file)
+		t.Run(name, func(t *testing.T) {
+			cases, err := workbench.LoadCases(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			wasm, err := plugins.Files.ReadFile(name + "/" + name + ".wasm")
+			if err != nil {
+				t.Fatal(err)
+			}
+			s := workbench.Subject{Name: name, Wasm: wasm, Seed: 1, Options: wasmhost.Options{Large: len(wasm) > 1<<20}}
+			if err := s.Open(); err != nil {
+				t.Fatal(err)
+			}
+			defer func() {
+				if err := s.Close(); err != nil {
+					t.Error(err)
+				}
+			}()
+			tell := func(r workbench.Result) {
+				for _, f := range r.Failures {
+					t.Errorf("%s: %s %s: got %s, want %s", r.Name, f.At, f.What, f.Got, f.Want)
+				}
+			}
+			s.Laws(cases, tell)
+			s.Run(cases, tell)
 		})
 	}
 }

@@ -4,6 +4,8 @@ package plugintest
 
 import (
 	"log/slog"
+	"os"
+	"path/filepath"
 	"sync/atomic"
 	"testing"
 
@@ -18,13 +20,22 @@ func Load(t testing.TB, name, config string) (*wasmhost.Module, error) {
 	return load(t, name, wasmhost.Options{Config: []byte(config)})
 }
 
+// cache is where native code stays between tests, for Go's modules take a second to compile; "" if the user has no such place.
+func cache() string {
+	dir, err := os.UserCacheDir()
+	if err != nil {
+		return ""
+	}
+	return filepath.Join(dir, "weir", "plugintest")
+}
+
 func load(t testing.TB, name string, o wasmhost.Options) (*wasmhost.Module, error) {
 	t.Helper()
 	wasm, err := plugins.Files.ReadFile(name + "/" + name + ".wasm")
 	if err != nil {
 		t.Fatal(err)
 	}
-	host, err := wasmhost.NewHost(wasmhost.HostOptions{Log: slog.New(slog.DiscardHandler)})
+	host, err := wasmhost.NewHost(wasmhost.HostOptions{Log: slog.New(slog.DiscardHandler), CacheDir: cache()})
 	if err != nil {
 		t.Fatal(err)
 	}
