@@ -73,15 +73,20 @@ func (x *exchange) newHedge(d time.Duration) *hedge {
 		cs.hedges[hedgeDenied].Add(1)
 		return nil
 	}
-	was := *r
+	was, began := *r, false
+	defer func() {
+		if !began { // there is no endpoint, or the policy panicked
+			*r = was
+			cs.retrying.Add(-1)
+		}
+	}()
 	r.MarkTried(uint32(x.outcome.Endpoint))
 	r.Attempt++
 	i := x.second()
 	if i < 0 {
-		*r = was
-		cs.retrying.Add(-1)
 		return nil
 	}
+	began = true
 	r.MarkTried(uint32(i))
 	r.NoRetry = r.NoRetry || was.NoRetry
 	cs.hedges[hedgeStarted].Add(1)
@@ -125,17 +130,17 @@ func (h *hedge) race() error {
 	if err == nil && classOf(header.StatusCode()) == policies.OK && h.won.CompareAndSwap(undecided, firstWon) {
 		h.giveUp()
 		settled = true
-		h.settle(h.lost)
+		h.settle()
 		return nil
 	}
 	lost := h.won.Load() == secondWon
 	<-h.over
 	settled = true
 	if h.won.Load() != secondWon && err == nil && h.err != nil { // a bad answer is more than none
-		h.settle(false)
+		h.settle()
 		return nil
 	}
-	if err == nil && !lost {
+	if err == nil {
 		x.outcome.Status = header.StatusCode()
 	}
 	x.drop(&x.attempt, err, lost)
@@ -150,11 +155,11 @@ func (h *hedge) race() error {
 }
 
 // settle ends the second attempt, which is not the one in hand.
-func (h *hedge) settle(lost bool) {
-	if h.err == nil && !lost {
+func (h *hedge) settle() {
+	if h.err == nil {
 		h.outcome.Status = h.header.StatusCode()
 	}
-	h.x.drop(&h.attempt, h.err, lost)
+	h.x.drop(&h.attempt, h.err, h.lost)
 }
 
 // run makes the attempt. What is left to do with its connection is the request's.

@@ -283,6 +283,20 @@ func TestHedgeUnderWay(t *testing.T) {
 			}
 		}
 	})
+	t.Run("a policy that panics about it costs its request alone", func(t *testing.T) {
+		p := picker(func(r *policies.Request, _ *policies.View) int {
+			if r.Attempt > 0 {
+				panic("policy")
+			}
+			r.Hedge = 20 * time.Millisecond
+			return 0
+		})
+		g := start(t, options{policy: p, route: minute}, gatewaytest.NewEndpoint(t, gatewaytest.Hang(), ok), gatewaytest.NewEndpoint(t))
+		if r := g.dial().Get("/"); r.StatusCode != 500 {
+			t.Errorf("got %d, want 500", r.StatusCode)
+		}
+		g.settled()
+	})
 	t.Run("a policy that wants no retry has none after both failed", func(t *testing.T) {
 		first := true
 		l := &learner{ask: func(r *policies.Request) {
