@@ -26,18 +26,26 @@ var languages = map[string]struct{ tool, command string }{
 	"go":             {},
 }
 
+// cache holds native code while the tests run, for Go's module takes a second to compile.
+var cache string
+
+func TestMain(m *testing.M) {
+	var err error
+	if cache, err = os.MkdirTemp("", "languages"); err != nil {
+		panic(err)
+	}
+	code := m.Run()
+	os.RemoveAll(cache)
+	os.Exit(code)
+}
+
 // built builds Go's module, which is too large to be committed, once.
 var built = sync.OnceValues(func() ([]byte, error) {
-	dir, err := os.MkdirTemp("", "languages")
-	if err != nil {
-		return nil, err
-	}
-	defer os.RemoveAll(dir)
-	if out, err := exec.Command("./build.sh", "-o", dir, "go").CombinedOutput(); err != nil {
+	if out, err := exec.Command("./build.sh", "-o", cache, "go").CombinedOutput(); err != nil {
 		os.Stderr.Write(out)
 		return nil, err
 	}
-	return os.ReadFile(filepath.Join(dir, "p2c.wasm"))
+	return os.ReadFile(filepath.Join(cache, "p2c.wasm"))
 })
 
 func module(t *testing.T, language string) []byte {
@@ -66,7 +74,7 @@ func (nobody) Pick(*policies.Request, *policies.View) (index int) { return polic
 
 func policy(t *testing.T, language string, interpret bool) *wasmhost.Policy {
 	t.Helper()
-	host, err := wasmhost.NewHost(wasmhost.HostOptions{Log: slog.New(slog.DiscardHandler), Interpret: interpret})
+	host, err := wasmhost.NewHost(wasmhost.HostOptions{Log: slog.New(slog.DiscardHandler), Interpret: interpret, CacheDir: cache})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -4,7 +4,7 @@
 set -eu
 cd "$(dirname "$0")"
 sdk=../../wasmhost/sdk
-all="latency-aware p2c primary-standby round-robin seat-limited sticky-drain tenant-affinity weighted-canary zone-spill"
+all="latency-aware llm-prefix p2c primary-standby round-robin seat-limited sticky-drain tenant-affinity weighted-canary zone-spill"
 out=
 
 need() { # need COMMAND HOW
@@ -38,6 +38,12 @@ rust() { # rust SOURCE WASM
 	chmod 644 "$2"
 }
 
+golang() { # golang FOLDER WASM
+	need go "https://go.dev/dl"
+	GOOS=wasip1 GOARCH=wasm go build -trimpath -buildvcs=false -buildmode=c-shared -ldflags='-s -w -buildid=' -o "$2" "./$1"
+	chmod 644 "$2"
+}
+
 wat() { # wat SOURCE WASM
 	need wat2wasm "apt-get install wabt"
 	wat2wasm "$1" -o "$2"
@@ -52,6 +58,7 @@ for name; do
 	wasm=${out:-$name}/$name.wasm
 	case $name in
 	latency-aware) c latency-aware/src/latency_aware.c "$wasm" ;;
+	llm-prefix) golang llm-prefix/src "$wasm" ;;
 	p2c) c p2c/src/p2c.c "$wasm" ;;
 	primary-standby) c primary-standby/src/primary_standby.c "$wasm" ;;
 	round-robin) wat round-robin/src/round_robin.wat "$wasm" ;;

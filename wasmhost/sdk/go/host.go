@@ -125,7 +125,7 @@ func NewSettings(config, n uint32) Settings {
 	if n == 0 {
 		return Settings{}
 	}
-	return Settings{text: unsafe.String((*byte)(unsafe.Pointer(uintptr(config))), n)}
+	return Settings{text: unsafe.String((*byte)(unsafe.Add(unsafe.Pointer(nil), config)), n)}
 }
 
 // Next answers false at the end, and when the text is anything else: then Failed is true. No text at all is no settings.

@@ -272,15 +272,34 @@ func (t *Table) Tier(tier int) []uint32 {
 
 // Candidates is the first tier in which r has an endpoint left to try; empty if there is none.
 func (t *Table) Candidates(r *Request) []uint32 {
-	for tier := range t.TierEnd {
-		up := t.Tier(tier)
-		for _, ep := range up { // no more than NTried + 1 are looked at
-			if r.NTried == 0 || !r.HasTried(ep) {
-				return up
-			}
+	begin, end := t.first(r)
+	return unsafe.Slice((*uint32)(t.at(t.UpOff+4*begin)), end-begin)
+}
+
+//go:nosplit
+//go:noinline
+func (t *Table) first(r *Request) (begin, end uint32) {
+	for tier := 0; tier < len(t.TierEnd); tier++ {
+		end = t.TierEnd[tier&3]
+		if begin < end && (r.NTried == 0 || t.untried(r, begin, end)) {
+			return begin, end
+		}
+		begin = end
+	}
+	return 0, 0
+}
+
+// untried looks at no more than NTried + 1 of up.
+//
+//go:nosplit
+//go:noinline
+func (t *Table) untried(r *Request, begin, end uint32) bool {
+	for ; begin < end; begin++ {
+		if !r.HasTried(*(*uint32)(t.at(t.UpOff + 4*begin))) {
+			return true
 		}
 	}
-	return nil
+	return false
 }
 
 // Heaviest is the greatest weight in the table.
@@ -289,121 +308,6 @@ func (t *Table) Heaviest() (w uint32) {
 		w = max(w, t.Endpoint(i).Weight)
 	}
 	return w
-}
-
-// Draw draws an endpoint of up by weight, leaving out those tried and endpoint not (-1: no other); -1 if none is left.
-// heaviest is the greatest weight in the table. It throws darts, each at an even endpoint and an even height below heaviest,
-// and after 16 misses counts through the weights: both ways have the same shares.
-func (t *Table) Draw(r *Request, up []uint32, heaviest uint32, not int32, seed *uint64) int32 {
-	weights := unsafe.Pointer(&t.Endpoint(0).Weight)
-	for darts := uint32(16); darts > 0 && len(up) > 0; {
-		i := throw(up, weights, uintptr(t.EpStride), uint64(heaviest), seed, &darts)
-		if i >= 0 && i != not && (r.NTried == 0 || !r.HasTried(uint32(i))) {
-			return i
-		}
-	}
-	return t.drawCounting(r, up, not, Next(seed))
-}
-
-// throw throws darts until one hits or none is left.
-//
-//go:nosplit
-//go:noinline
-func throw(up []uint32, weights unsafe.Pointer, stride uintptr, heaviest uint64, seed *uint64, darts *uint32) int32 {
-	for *darts > 0 {
-		*darts--
-		x := Next(seed)
-		i := up[(x>>32)*uint64(len(up))>>32]
-		if (x&0xffffffff)*heaviest>>32 < uint64(*(*uint32)(unsafe.Add(weights, uintptr(i)*stride))) {
-			return int32(i)
-		}
-	}
-	return -1
-}
-
-// drawCounting is exact up to 256 endpoints, and beyond that among 256 in a row, so that it stays below the fuel of a pick.
-//
-//go:noinline
-func (t *Table) drawCounting(r *Request, up []uint32, not int32, x uint64) int32 {
-	skip := leftOut(r, uint32(not))
-	if n := uint64(len(up)); n > 256 {
-		up = up[(x>>32)*(n-255)>>32:][:256]
-	}
-	weights := unsafe.Pointer(&t.Endpoint(0).Weight)
-	total := sum(up, weights, uintptr(t.EpStride), &skip)
-	if total == 0 {
-		return -1
-	}
-	return find(up, weights, uintptr(t.EpStride), &skip, x%total) // uneven by no more than total / 2^64
-}
-
-// leftOut is the endpoints tried and one more, ascending, and ends that no index reaches.
-func leftOut(r *Request, not uint32) (skip [16]uint32) {
-	for k := range skip {
-		skip[k] = Unknown
-	}
-	n := uint32(r.NTried & 7)
-	if r.NTried >= 8 {
-		n = 8
-	}
-	for k := range n + 1 {
-		i := not
-		if k < n {
-			i = r.Tried[k]
-		}
-		for ; k > 0 && skip[(k-1)&15] > i; k-- {
-			skip[k&15] = skip[(k-1)&15]
-		}
-		skip[k&15] = i
-	}
-	return skip
-}
-
-//go:nosplit
-//go:noinline
-func sum(up []uint32, weights unsafe.Pointer, stride uintptr, skip *[16]uint32) (total uint64) {
-	next, k := skip[0], uint32(0)
-	for _, i := range up {
-		for next < i {
-			k++
-			next = skip[k&15]
-		}
-		if next == i {
-			continue
-		}
-		total += uint64(*(*uint32)(unsafe.Add(weights, uintptr(i)*stride)))
-	}
-	return total
-}
-
-//go:nosplit
-//go:noinline
-func find(up []uint32, weights unsafe.Pointer, stride uintptr, skip *[16]uint32, x uint64) int32 {
-	next, k := skip[0], uint32(0)
-	for _, i := range up {
-		for next < i {
-			k++
-			next = skip[k&15]
-		}
-		if next == i {
-			continue
-		}
-		w := uint64(*(*uint32)(unsafe.Add(weights, uintptr(i)*stride)))
-		if x < w {
-			return int32(i)
-		}
-		x -= w
-	}
-	return -1
-}
-
-// Next stretches a seed (Rnd, KeyHash) to further numbers: SplitMix64.
-func Next(seed *uint64) uint64 {
-	*seed += 0x9e3779b97f4a7c15
-	z := *seed
-	z = (z ^ z>>30) * 0xbf58476d1ce4e5b9
-	z = (z ^ z>>27) * 0x94d049bb133111eb
-	return z ^ z>>31
 }
 
 var regions [6][]uint64
