@@ -29,6 +29,7 @@ const (
 	kindRefused    = "refused"
 	kindReloaded   = "reloaded"
 	kindDraining   = "draining"
+	kindEndpoint   = "endpoint" // an endpoint's effective state changed
 )
 
 // Bounds of what events hold on to.

@@ -74,6 +74,12 @@ func TestEventsAreStreamed(t *testing.T) {
 	if fmt.Sprint(got) != "[swapped refused rolled-back]" {
 		t.Errorf("events %v", got)
 	}
+	if code, body := ask(t, g, "POST", "/api/v1/clusters/web/endpoints/a/eject"); code != http.StatusNoContent {
+		t.Fatal(code, body)
+	}
+	if e, ok := s.next(); !ok || e.Kind != kindEndpoint || e.Cluster != "web" || e.Endpoint != "a" || !strings.HasPrefix(e.Detail, "up -> down, ") {
+		t.Errorf("an endpoint that is ejected: %+v", e)
+	}
 	must(t, g.Shutdown(t.Context()))
 	for {
 		e, ok := s.next()

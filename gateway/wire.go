@@ -46,6 +46,9 @@ func (g *Gateway) newSpec(name string, cfg *config.Config, cc *config.Cluster, c
 			p := t.(*upstream.Pool)
 			p.Configure(pool(cc, p.Address()))
 		},
+		Changed: func(endpoint, from, to, why string) {
+			g.events.add(Event{Kind: kindEndpoint, Cluster: name, Endpoint: endpoint, Detail: from + " -> " + to + ", " + why})
+		},
 		Outlier: cluster.Outlier{
 			Consecutive: cc.Outlier.Consecutive, BaseEjection: cc.Outlier.BaseEjection, MaxEjected: cc.Outlier.MaxEjected,
 		},
