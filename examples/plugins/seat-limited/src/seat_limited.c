@@ -24,7 +24,7 @@ typedef struct seats {
   uint32_t resting;     /* takes nothing until what is young is gone, and the column can be believed */
 } seats;
 
-enum { window = 3, patience = 16, most_looks = 512, full_scan = 256, reason_full = 429, max_seats = 1000000000 };
+enum { window = 3, patience = 16, most_looks = 512, full_scan = 32, reason_full = 429, max_seats = 1000000000 };
 static const uint64_t ours = 1ull << 63, layout = 0x7365617473000001;
 
 static lb_states states = {.size = sizeof(seats)};
