@@ -25,7 +25,11 @@ type gateway struct {
 
 // newGateway makes gateway number n and builds its policy.
 func (w *world) newGateway(n int) (*gateway, error) {
-	g := &gateway{policy: w.config.Policy(n), failover: w.config.Failover}
+	policy, err := w.config.Policy(n, func() int64 { return w.now })
+	if err != nil {
+		return nil, err
+	}
+	g := &gateway{policy: policy, failover: w.config.Failover}
 	if g.failover == nil {
 		g.failover = &policies.NextEndpoint{Conditions: defaultConditions}
 	}
@@ -59,7 +63,6 @@ func (w *world) newGateway(n int) (*gateway, error) {
 		g.table.Endpoints = append(g.table.Endpoints, e)
 		g.up = append(g.up, true)
 	}
-	var err error
 	if g.picker, err = g.policy.Build(g.table); err != nil {
 		return nil, err
 	}

@@ -31,8 +31,9 @@ type Config struct {
 
 	Gateways int // default 1; requests go to each in turn
 	Zone     string
-	// Policy makes the policy of a gateway. If it is also a policies.Failover it decides about retries.
-	Policy   func(gateway int) policies.Policy
+	// Policy makes the policy of a gateway. If it is also a policies.Failover it decides about retries, and if it has a
+	// method Advance(now int64) it is called every 10 ms. now is the clock of the run, in nanoseconds.
+	Policy   func(gateway int, now func() int64) (policies.Policy, error)
 	Failover policies.Failover // nil: the next endpoint, where a cluster would retry by default
 
 	Timeout  time.Duration // of a request; 0 is none

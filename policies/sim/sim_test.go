@@ -9,13 +9,13 @@ import (
 	"github.com/weir-lb/weir/policies/sim"
 )
 
-func builtIn(t testing.TB, name string) func(int) policies.Policy {
+func builtIn(t testing.TB, name string) func(int, func() int64) (policies.Policy, error) {
 	t.Helper()
 	p, ok := policies.ByName(name)
 	if !ok {
 		t.Fatalf("no policy %q", name)
 	}
-	return func(int) policies.Policy { return p }
+	return func(int, func() int64) (policies.Policy, error) { return p, nil }
 }
 
 func servers(n int, s sim.Server) []sim.Server {
