@@ -36,6 +36,7 @@ type conn struct {
 	*net.TCPConn
 	server   *Server
 	listener string // its name
+	number   uint16 // of the listener
 
 	addr      netip.Addr
 	port      uint16
@@ -55,10 +56,10 @@ type conn struct {
 	abort  bool // make sure that the client sees that the response is not whole
 }
 
-func (s *Server) newConn(c *net.TCPConn, listener string) *conn {
+func (s *Server) newConn(c *net.TCPConn, listener string, number uint16) *conn {
 	ap := c.RemoteAddr().(*net.TCPAddr).AddrPort()
 	a := ap.Addr().Unmap().WithZone("")
-	w := &conn{TCPConn: c, server: s, listener: listener, addr: a, port: ap.Port(), ip: []byte(a.String()), local: c.LocalAddr().String()}
+	w := &conn{TCPConn: c, server: s, listener: listener, number: number, addr: a, port: ap.Port(), ip: []byte(a.String()), local: c.LocalAddr().String()}
 	if a.Is4() {
 		w.forwarded = "for=" + a.String() + ";proto=http"
 	} else {

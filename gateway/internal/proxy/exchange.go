@@ -113,7 +113,7 @@ func (x *exchange) describe(trusted bool, seq uint64) {
 		Seq:           seq,
 		Method:        x.method,
 		ClientIP:      client.As16(),
-		ClientPort:    x.conn.port,
+		Listener:      x.conn.number,
 		Route:         x.route.index,
 		PathHash:      xxhash.Sum64(x.path),
 		HostHash:      xxhash.Sum64(x.host),
@@ -123,6 +123,9 @@ func (x *exchange) describe(trusted bool, seq uint64) {
 		Instance:      r.Instance, // a hint: who served the last request here
 	}
 	r.Last.Endpoint = policies.None
+	if client == x.conn.addr { // of another's, nobody knows it
+		r.ClientPort = x.conn.port
+	}
 	if k := x.snap.Sticky; k != nil {
 		if token, ok := x.head.cookie(k.Cookie); ok {
 			r.StickyEP = k.Endpoint(token)

@@ -5,10 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/netip"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -414,7 +416,7 @@ func TestAttrs(t *testing.T) {
 		for a := policies.AttrPath; a <= policies.AttrClientIP; a++ {
 			got = append(got, string(r.Attrs.Attr(a)))
 		}
-		got = append(got, netip.AddrFrom16(r.ClientIP).String())
+		got = append(got, netip.AddrFrom16(r.ClientIP).String(), fmt.Sprint(r.ClientPort > 0))
 		return 0
 	})
 	trusted := map[string][]netip.Prefix{"http": {netip.MustParsePrefix("127.0.0.0/8")}}
@@ -423,10 +425,10 @@ func TestAttrs(t *testing.T) {
 		config        Config
 		want          []string
 	}{
-		{"of a GET", "GET /a%20b/c?d=e&f HTTP/1.1\r\nHost: Shop.example:8080\r\n\r\n", Config{}, []string{"/a%20b/c", "d=e&f", "Shop.example:8080", "GET", "", "all", "web", "127.0.0.1", "::ffff:127.0.0.1"}},
-		{"of a proxy's request", "PURGE http://other/x HTTP/1.1\r\nHost: a\r\n\r\n", Config{}, []string{"/x", "", "other", "PURGE", "", "all", "web", "127.0.0.1", "::ffff:127.0.0.1"}},
-		{"of a client behind a trusted proxy", "GET / HTTP/1.1\r\nHost: a\r\nX-Forwarded-For: 2001:db8::7, 127.0.0.9\r\n\r\n", Config{Trusted: trusted}, []string{"/", "", "a", "GET", "", "all", "web", "2001:db8::7", "2001:db8::7"}},
-		{"of a client that claims to be one", "GET / HTTP/1.1\r\nHost: a\r\nX-Forwarded-For: 2001:db8::7\r\n\r\n", Config{}, []string{"/", "", "a", "GET", "", "all", "web", "127.0.0.1", "::ffff:127.0.0.1"}},
+		{"of a GET", "GET /a%20b/c?d=e&f HTTP/1.1\r\nHost: Shop.example:8080\r\n\r\n", Config{}, []string{"/a%20b/c", "d=e&f", "Shop.example:8080", "GET", "", "all", "web", "127.0.0.1", "::ffff:127.0.0.1", "true"}},
+		{"of a proxy's request", "PURGE http://other/x HTTP/1.1\r\nHost: a\r\n\r\n", Config{}, []string{"/x", "", "other", "PURGE", "", "all", "web", "127.0.0.1", "::ffff:127.0.0.1", "true"}},
+		{"of a client behind a trusted proxy", "GET / HTTP/1.1\r\nHost: a\r\nX-Forwarded-For: 2001:db8::7, 127.0.0.9\r\n\r\n", Config{Trusted: trusted}, []string{"/", "", "a", "GET", "", "all", "web", "2001:db8::7", "2001:db8::7", "false"}},
+		{"of a client that claims to be one", "GET / HTTP/1.1\r\nHost: a\r\nX-Forwarded-For: 2001:db8::7\r\n\r\n", Config{}, []string{"/", "", "a", "GET", "", "all", "web", "127.0.0.1", "::ffff:127.0.0.1", "true"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			g := start(t, options{policy: p, config: c.config}, gatewaytest.NewEndpoint(t))
@@ -435,4 +437,62 @@ func TestAttrs(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestListenersAreNumbered has policies see which listener a request came to, by the order in which they were served.
+func TestListenersAreNumbered(t *testing.T) {
+	var saw atomic.Uint32
+	g := start(t, options{policy: picker(func(r *policies.Request, _ *policies.View) int {
+		saw.Store(uint32(r.Listener))
+		return 0
+	})}, gatewaytest.NewEndpoint(t))
+	g.dial().Get("/")
+	if saw.Load() != 0 {
+		t.Errorf("the first listener is number %d, want 0", saw.Load())
+	}
+	for name, want := range map[string]uint32{"other": 1, "http": 0} {
+		ln, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		served := make(chan error, 1)
+		go func() { served <- g.Serve(name, ln) }()
+		if r := gatewaytest.Dial(t, ln.Addr().String()).Get("/"); r.StatusCode != 200 || saw.Load() != want {
+			t.Errorf("listener %s: got %d, number %d; want 200, %d", name, r.StatusCode, saw.Load(), want)
+		}
+		_ = ln.Close()
+		if err := <-served; err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// TestExplainHammer asks for explanations of both kinds while there is traffic and everything changes.
+func TestExplainHammer(t *testing.T) {
+	es := []*gatewaytest.Endpoint{gatewaytest.NewEndpoint(t), gatewaytest.NewEndpoint(t, fail503), gatewaytest.NewEndpoint(t)}
+	g := start(t, asking(options{policy: policies.WeightedRoundRobin{}, sticky: sticky}), es...)
+	var wg sync.WaitGroup
+	for range 3 {
+		c := g.dial()
+		wg.Go(func() {
+			for range 100 {
+				if r := c.Get("/", askToken); r.StatusCode != 200 || r.Header.Get("Weir-Explain") == "" {
+					t.Errorf("got %d %q", r.StatusCode, r.Header.Get("Weir-Explain"))
+				}
+				if e, err := g.Explain(ExplainRequest{URL: "http://a/"}); err != nil || len(e.Attempts) == 0 {
+					t.Errorf("%v, %+v", err, e)
+				}
+				g.Explanations(5)
+			}
+		})
+	}
+	for i := range 60 {
+		s := discovery.State{Origin: discovery.OriginLive, At: time.Now()}
+		for k, e := range es[:2+i%2] {
+			s.Instances = append(s.Instances, discovery.Instance{ID: fmt.Sprint(k), Address: e.Address(), Weight: 1 + i%3})
+		}
+		g.cluster.Apply(s)
+		g.Update(&g.config)
+	}
+	wg.Wait()
 }

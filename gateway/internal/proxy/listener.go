@@ -16,6 +16,7 @@ const (
 type listener struct {
 	net.Listener
 	name   string
+	number uint16
 	server *Server
 }
 
@@ -34,7 +35,7 @@ func (l *listener) Accept() (net.Conn, error) {
 		c, err := l.Listener.Accept()
 		switch {
 		case err == nil:
-			w := l.server.newConn(c.(*net.TCPConn), l.name)
+			w := l.server.newConn(c.(*net.TCPConn), l.name, l.number)
 			l.server.remember(w)
 			return w, nil
 		case errors.Is(err, net.ErrClosed):

@@ -57,7 +57,7 @@ func TestOnlyIdleConnectionsAreClosed(t *testing.T) {
 		t.Fatal(err)
 	}
 	s := New(slog.New(slog.DiscardHandler))
-	c := s.newConn(accepted.(*net.TCPConn), "http")
+	c := s.newConn(accepted.(*net.TCPConn), "http", 0)
 	s.remember(c)
 	for _, p := range []phase{heading, busy, answered, waiting} {
 		c.enter(p)

@@ -34,6 +34,7 @@ type Server struct {
 	mu        sync.Mutex // never held on behalf of a request
 	conns     map[*conn]struct{}
 	listeners []net.Listener
+	numbers   map[string]uint16           // of listeners, by name, in the order they came
 	routes    map[routeKey]*routeCounters // those of earlier configurations too
 	clusters  map[string]*clusterState
 }
@@ -42,7 +43,7 @@ type Server struct {
 func New(log *slog.Logger) *Server {
 	s := &Server{
 		log: log, draining: make(chan struct{}), conns: map[*conn]struct{}{},
-		routes: map[routeKey]*routeCounters{}, clusters: map[string]*clusterState{},
+		routes: map[routeKey]*routeCounters{}, clusters: map[string]*clusterState{}, numbers: map[string]uint16{},
 	}
 	s.Update(new(Config))
 	s.fast = &fasthttp.Server{
@@ -104,13 +105,18 @@ func (s *Server) Serve(name string, ln net.Listener) error {
 		return ln.Close()
 	}
 	s.listeners = append(s.listeners, ln)
+	number, known := s.numbers[name]
+	if !known {
+		number = uint16(len(s.numbers))
+		s.numbers[name] = number
+	}
 	s.mu.Unlock()
 	defer func() {
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		s.listeners = slices.DeleteFunc(s.listeners, func(o net.Listener) bool { return o == ln })
 	}()
-	return s.fast.Serve(&listener{Listener: ln, name: name, server: s})
+	return s.fast.Serve(&listener{Listener: ln, name: name, number: number, server: s})
 }
 
 // Shutdown stops accepting, lets requests in flight finish, and closes connections as they fall idle. When ctx ends it
