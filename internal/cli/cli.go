@@ -22,8 +22,10 @@ type commands struct {
 	Demo   demoCmd  `cmd:"" help:"The main job on an embedded default: three endpoints, a gateway with a Wasm policy, one endpoint killed."`
 	Check  checkCmd `cmd:"" help:"Validate a config and every policy it names: all errors at once, file:line:column."`
 	Policy struct {
+		New   policyNewCmd   `cmd:"" help:"Write a project with a policy that works, in a language of your choice."`
 		Check policyCheckCmd `cmd:"" help:"Vet, meter, compile and dry-run a module; say what it exports, imports and costs."`
 		Test  policyTestCmd  `cmd:"" help:"Hold a module to the laws and to the cases beside it, in virtual time; or replay a trace with it."`
+		Bench policyBenchCmd `cmd:"" help:"Measure a module: nanoseconds, fuel and allocations of a pick, and how long it takes to start."`
 	} `cmd:"" help:"Work on Wasm policies."`
 	Explain explainCmd `cmd:"" help:"Ask a running gateway what it would do with a request, and why; nothing is sent upstream."`
 	Version versionCmd `cmd:"" help:"Print the version."`

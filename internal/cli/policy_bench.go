@@ -46,7 +46,7 @@ func (c policyBenchCmd) Run(s *streams) error {
 }
 
 func (c policyBenchCmd) show(p painter, m *workbench.Measurement) {
-	p.printf("%s  %d bytes, %s, %s each of %d KiB, %s\n\n", p.bold(shortPath(c.File)), m.Size, count(m.Endpoints, "endpoint", "endpoints"),
+	p.printf("%s  %d bytes, %s, %s with %d KiB of memory, %s\n\n", p.bold(shortPath(c.File)), m.Size, count(m.Endpoints, "endpoint", "endpoints"),
 		count(m.Instances, "instance", "instances"), m.ModulePage>>10, m.Engine)
 	p.printf("%-22s %9s %8s %8s\n", "a pick", "ns", "fuel", "allocs")
 	line := func(name string, k workbench.Pick, fuel string) {

@@ -35,6 +35,9 @@ func (c policyTestCmd) Run(s *streams) error {
 	}
 	subject := c.subject(wasm)
 	subject.Seed, subject.Only = c.Seed, c.Only
+	if cases != nil {
+		subject.Options = cases.Load(subject.Options)
+	}
 	if err := subject.Open(); err != nil {
 		return err
 	}

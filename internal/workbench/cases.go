@@ -10,14 +10,17 @@ import (
 	"time"
 
 	"github.com/weir-lb/weir/internal/form"
+	"github.com/weir-lb/weir/wasmhost"
 )
 
 // Cases are a file of cases.
 type Cases struct {
-	Config    json.RawMessage `yaml:"config"`    // handed to lb_init, in the laws too, unless a case has its own
-	Laws      Claims          `yaml:"laws"`      // what the policy promises
-	Zone      string          `yaml:"zone"`      // of the gateway
-	Endpoints []Endpoint      `yaml:"endpoints"` // of each case that has none of its own
+	Large     bool            `yaml:"large"`                                        // the module carries a language runtime, such as Go's
+	Profile   string          `yaml:"profile" default:"default" oneof:"default gc"` // of fuel
+	Config    json.RawMessage `yaml:"config"`                                       // handed to lb_init, in the laws too, unless a case has its own
+	Laws      Claims          `yaml:"laws"`                                         // what the policy promises
+	Zone      string          `yaml:"zone"`                                         // of the gateway
+	Endpoints []Endpoint      `yaml:"endpoints"`                                    // of each case that has none of its own
 	Cases     []Case          `yaml:"cases"`
 
 	places form.Places
@@ -143,6 +146,15 @@ func ParseCases(path string, data []byte) (*Cases, error) {
 		return nil, doc.Errs
 	}
 	return c, nil
+}
+
+// Load adds to o how the file wants the module to be loaded.
+func (c *Cases) Load(o wasmhost.Options) wasmhost.Options {
+	o.Large = o.Large || c.Large
+	if c.Profile == "gc" {
+		o.Fuel = wasmhost.ProfileGC()
+	}
+	return o
 }
 
 // at returns file:line of path.

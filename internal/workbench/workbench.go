@@ -25,6 +25,7 @@ type Subject struct {
 	Only    string           // laws and cases whose name has this in it
 
 	host    *wasmhost.Host
+	held    *wasmhost.Module // so that its native code is made once
 	journal journal
 }
 
@@ -37,15 +38,22 @@ func (s *Subject) Open() (err error) {
 }
 
 // Close ends what Open began.
-func (s *Subject) Close() error { return s.host.Close() }
+func (s *Subject) Close() error {
+	var err error
+	if s.held != nil {
+		err = s.held.Close()
+	}
+	return errors.Join(err, s.host.Close())
+}
 
-// Admit takes the module through every step on the way to a policy. The error says which step refuses it.
+// Admit takes the module through every step on the way to a policy, and is called once. The error says which step refuses it.
 func (s *Subject) Admit(c *Cases) (wasmhost.Info, error) {
 	m, err := s.load(c.config(nil, s.Config), nil)
 	if err != nil {
 		return wasmhost.Info{}, err
 	}
-	return m.Info(), m.Close()
+	s.held = m
+	return m.Info(), nil
 }
 
 // load takes the module through every step.
