@@ -58,6 +58,7 @@ var (
 	mFuel        = family(histogram, "weir_policy_fuel", "Fuel that a call used.", "policy")
 	mPickSeconds = family(histogram, "weir_policy_pick_seconds", "Time of a call, one in 64 measured.", "policy")
 	mFailures    = family(counter, "weir_policy_failures_total", "Calls that failed, by class.", "policy", "class")
+	mUnheard     = family(counter, "weir_policy_outcomes_unheard_total", "Outcomes of attempts that a guest was not told of.", "policy")
 	mRecreated   = family(counter, "weir_policy_instances_recreated_total", "Guest instances replaced after a failure.", "policy")
 	mQuarantined = family(gauge, "weir_policy_quarantined", "1 while the policy is in quarantine.", "policy")
 	mRefused     = family(gauge, "weir_policy_refused", "1 if the module was refused and the fallback serves.", "policy")
@@ -75,7 +76,7 @@ var (
 
 var families = []*metric{
 	mRequests, mDuration, mAttempts, mRetries, mHedges, mRejected, mAborted, mClients, mUp, mInflight, mEWMA, mEjections, mPicked,
-	mEndpoints, mAge, mConnections, mLeases, mPicks, mFuel, mPickSeconds, mFailures, mRecreated, mQuarantined,
+	mEndpoints, mAge, mConnections, mLeases, mPicks, mFuel, mPickSeconds, mFailures, mUnheard, mRecreated, mQuarantined,
 	mRefused, mInfo, mGuest, mShadowPicks, mShadowShare, mEvents, mMissed, mEngine, mReloads, mReloaded, mBuild,
 }
 

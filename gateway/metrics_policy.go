@@ -25,6 +25,7 @@ func (c collection) policy(p *policy) {
 	}
 	c.powers(mFuel, s.Fuel, 1, p.name)
 	c.powers(mPickSeconds, s.Nanoseconds, 1e9, p.name)
+	c.add(mUnheard, float64(s.Unheard), p.name)
 	c.add(mRecreated, float64(s.Recreated), p.name)
 	quarantined := 0.0
 	if s.Quarantined {

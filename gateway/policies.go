@@ -36,6 +36,7 @@ type PolicyStatus struct {
 	Picks       map[string]uint64 `json:"picks"` // by result
 	Failures    map[string]uint64 `json:"failures"`
 	LastFailure string            `json:"last_failure,omitempty"`
+	Unheard     uint64            `json:"outcomes_unheard"`        // that the guest was not told of
 	Fallbacks   uint64            `json:"fallbacks"`               // picks that the native fallback made
 	PickNanos   float64           `json:"pick_nanoseconds_median"` // of one call in 64, estimated within a power of two
 	FuelMean    float64           `json:"fuel_mean"`               // of a call that did not fail
@@ -100,7 +101,7 @@ func (g *Gateway) describe(p *policy) PolicyStatus {
 	info, st := p.module.Info(), p.stats()
 	s.Exports, s.Imports, s.Columns = info.Exports, info.Imports, info.Columns
 	s.Replicable, s.CompileMS = info.Replicable, milliseconds(info.Compile)
-	s.Instances, s.Recreated, s.LastFailure = st.Instances, st.Recreated, st.LastFailure
+	s.Instances, s.Recreated, s.LastFailure, s.Unheard = st.Instances, st.Recreated, st.LastFailure, st.Unheard
 	if st.Quarantined {
 		s.State = "quarantined"
 	}

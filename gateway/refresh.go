@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"context"
+	"maps"
 	"os"
 
 	"github.com/weir-lb/weir/gateway/internal/config"
@@ -36,6 +37,7 @@ func (g *Gateway) refresh(ctx context.Context) {
 	if g.closed || ctx.Err() != nil {
 		return
 	}
+	maps.DeleteFunc(g.seen, func(name string, _ stamp) bool { return g.config.Policies[name] == nil })
 	for name, pc := range g.config.Policies {
 		old := g.policies[name]
 		if !pc.Watch || old == nil {

@@ -283,10 +283,13 @@ func (g *Gateway) commit(cfg *config.Config, ch *change) {
 	}
 	for name, p := range ch.policies {
 		was := old[name]
-		if p == was || p.module == nil {
+		if p == was {
 			continue
 		}
 		p.settle()
+		if p.module == nil {
+			continue
+		}
 		kind, from := kindLoaded, p.source
 		if was != nil && was.module != nil {
 			kind, from = kindSwapped, p.source+", from "+short(was.digest)

@@ -76,6 +76,7 @@ func (g *Gateway) change(ctx context.Context, name, kind string, choose func(*po
 		return old.swapped(true), nil
 	}
 	next := old.next(v)
+	ctx = context.WithoutCancel(ctx) // a client that leaves has said what it wants
 	if err := g.install(ctx, old, next, kind); err != nil {
 		return Swap{}, err
 	}

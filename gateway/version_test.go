@@ -1,0 +1,54 @@
+package gateway
+
+import (
+	"path/filepath"
+	"testing"
+)
+
+func TestVersions(t *testing.T) {
+	modules := counting(t)
+	path := filepath.Join(t.TempDir(), "plugin.wasm")
+	t.Run("a_refused_one_leaves_nothing_behind_at_reloads", func(t *testing.T) {
+		write(t, path, []byte("junk"))
+		g := startWith(t, `{plugin: {wasm: "`+path+`", watch: false}}`, `wasm: {cache_dir: ""}`)
+		for range 3 {
+			must(t, g.Reload())
+		}
+		p := g.policy("plugin")
+		if p.before != nil || p.previous != nil || p.module != nil || p.err == nil {
+			t.Errorf("%+v", p)
+		}
+		if _, err := g.Rollback(t.Context(), "plugin"); err == nil {
+			t.Error("a rollback to what was refused")
+		}
+		_, err := g.Put(t.Context(), "plugin", modules[0])
+		must(t, err)
+		if p := g.policy("plugin"); p.before != nil || p.previous != nil || p.module == nil || len(g.notServing()) > 0 {
+			t.Errorf("after a good one %+v, %v", p, g.notServing())
+		}
+	})
+	t.Run("new_settings_are_a_version_too", func(t *testing.T) {
+		write(t, path, modules[0])
+		g := startWith(t, `{plugin: {wasm: "`+path+`", memory: 1MiB}}`, `wasm: {cache_dir: ""}`)
+		write(t, g.options.Path, []byte(`admin: {address: 127.0.0.1:0}
+listeners: [{name: http, address: 127.0.0.1:0}]
+policies: {plugin: {wasm: "`+path+`", memory: 2MiB}}
+clusters: {web: {endpoints: [{name: a, address: "127.0.0.1:1"}], policy: plugin}}
+routes: [{path: /, cluster: web}]
+wasm: {cache_dir: ""}
+`))
+		must(t, g.Reload())
+		if p := g.policy("plugin"); p.previous == nil || p.previous.config.Memory != 1<<20 || p.config.Memory != 2<<20 {
+			t.Errorf("%+v", p)
+		}
+		_, err := g.Rollback(t.Context(), "plugin")
+		must(t, err)
+		if p := g.policy("plugin"); p.config.Memory != 1<<20 {
+			t.Errorf("memory %d after the rollback", p.config.Memory)
+		}
+		must(t, g.Reload()) // nothing changed since: it stays
+		if p := g.policy("plugin"); p.config.Memory != 1<<20 {
+			t.Errorf("memory %d after a reload of the same", p.config.Memory)
+		}
+	})
+}
