@@ -57,7 +57,7 @@ export enum Metric { COUNTER, GAUGE }
 @external("lb", "ctr_add") export declare function ctr_add(id: i32, delta: i64): i64; // the new value; 0 of an unknown id
 @external("lb", "ctr_cas") export declare function ctr_cas(id: i32, old: i64, value: i64): i32; // 1 done, 0 not
 @external("lb", "kv_get") export declare function kv_get(key: usize, keyLen: u32, buf: usize, cap: u32): i32;
-@external("lb", "kv_set") export declare function kv_set(key: usize, keyLen: u32, value: usize, len: u32, ttlMs: u32): i32;
+@external("lb", "kv_set") export declare function kv_set(key: usize, keyLen: u32, value: usize, len: u32, ttlMs: i32): i32;
 @external("lb", "metric_add") export declare function metric_add(id: i32, v: i64): void;
 @external("lb", "eject") export declare function eject(ep: u32, ms: u32): i32;
 // In lb_init.

@@ -125,7 +125,7 @@ LB_IMPORT(now_ns) uint64_t lb_now_ns(void);
 LB_IMPORT(ctr_add) int64_t lb_ctr_add(int32_t id, int64_t delta);                  /* the new value; 0 of an unknown id */
 LB_IMPORT(ctr_cas) int32_t lb_ctr_cas(int32_t id, int64_t old, int64_t new_value); /* 1 done, 0 not */
 LB_IMPORT(kv_get) int32_t lb_kv_get(const char *key, uint32_t key_len, void *buf, uint32_t cap);
-LB_IMPORT(kv_set) int32_t lb_kv_set(const char *key, uint32_t key_len, const void *value, uint32_t len, uint32_t ttl_ms);
+LB_IMPORT(kv_set) int32_t lb_kv_set(const char *key, uint32_t key_len, const void *value, uint32_t len, int32_t ttl_ms);
 LB_IMPORT(metric_add) void lb_metric_add(int32_t id, int64_t v);
 LB_IMPORT(eject) int32_t lb_eject(uint32_t ep, uint32_t ms);
 /* In lb_init. */
