@@ -53,6 +53,10 @@ type View struct {
 	TierEnd [4]uint32 // tier k is Up[TierEnd[k-1]:TierEnd[k]]; tiers above 3 are folded into the last
 	Panic   bool      // health is ignored: Up holds every endpoint of the table with a weight above 0
 
+	// Parts divide the requests; empty if all of them see this view. A request whose part has nothing left for it sees
+	// the whole.
+	Parts []Part
+
 	bits []uint64
 	kept []uint64
 }

@@ -175,7 +175,9 @@ func (c *codec) request(r, before *policies.Request) {
 	}
 	if has(hasTries) {
 		num(c, &r.Attempt)
-		num(c, &r.NTried)
+		if num(c, &r.NTried); int(r.NTried) > len(r.Tried) {
+			c.bad, r.NTried = true, 0
+		}
 		for i := range r.Tried { // guests see what lies behind the last, too
 			num(c, &r.Tried[i])
 		}

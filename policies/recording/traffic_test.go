@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"os"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -39,7 +40,7 @@ func guest(t *testing.T, wasm []byte, now func() int64) policies.Policy {
 	return p
 }
 
-// subject makes the policy of that name: a built-in, an example, or learner, in the time of now.
+// subject makes the policy of that name: a built-in, the module of an example, or learner, in the time of now.
 func subject(t *testing.T, name string, now func() int64) policies.Policy {
 	t.Helper()
 	if p, ok := policies.ByName(name); ok {
@@ -52,7 +53,8 @@ func subject(t *testing.T, name string, now func() int64) policies.Policy {
 		}
 		return guest(t, wasm, now)
 	}
-	wasm, err := plugins.Files.ReadFile(name + "/" + name + ".wasm")
+	folder := strings.TrimSuffix(name, ".wasm")
+	wasm, err := plugins.Files.ReadFile(folder + "/" + name)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -165,23 +167,28 @@ func (tr *traffic) run(t *testing.T, n int) {
 	g := rand.New(rand.NewPCG(1, 2))
 	tr.change(t, g, 1, live)
 	var wg sync.WaitGroup
+	turn := make(chan struct{}, 1)
 	for k := range 4 {
 		wg.Go(func() {
 			g := rand.New(rand.NewPCG(3, uint64(k)))
-			for range n {
+			for i := range n {
 				tr.one(g)
+				if i%20 == 0 {
+					select {
+					case turn <- struct{}{}:
+					default:
+					}
+				}
 			}
 		})
 	}
 	done := make(chan struct{})
 	go func() { wg.Wait(); close(done) }()
-	pause := time.NewTicker(time.Millisecond)
-	defer pause.Stop()
 	for gen := uint32(2); ; gen++ {
 		select {
 		case <-done:
 			return
-		case <-pause.C:
+		case <-turn:
 			tr.change(t, g, gen, live)
 		}
 	}
