@@ -64,7 +64,7 @@ func TestNeverMore(t *testing.T) {
 				}
 			}
 			arrive()
-			for second := range 200 {
+			for second := range 120 {
 				x.Run(time.Second)
 				if c.upset != nil {
 					c.upset(x, second)
