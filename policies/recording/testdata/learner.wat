@@ -53,7 +53,8 @@
       (call $learn (i64.load offset=24 (local.get $p)))
       (local.set $p (i32.add (local.get $p) (i32.const 32)))
       (local.set $n (i32.sub (local.get $n) (i32.const 1)))
-      (br_if $next (local.get $n))))
+      (br_if $next (local.get $n)))
+    (call $learn (i64.extend_i32_s (call $eject (i32.const 0) (i32.const 1)))))
 
   (func (export "lb_tick") (param $now i64)
     (call $learn (local.get $now))
