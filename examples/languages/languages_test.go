@@ -74,6 +74,11 @@ func (nobody) Pick(*policies.Request, *policies.View) (index int) { return polic
 
 func policy(t *testing.T, language string, interpret bool) *wasmhost.Policy {
 	t.Helper()
+	return load(t, language, module(t, language), interpret, nobody{})
+}
+
+func load(t *testing.T, language string, wasm []byte, interpret bool, fallback policies.Policy) *wasmhost.Policy {
+	t.Helper()
 	host, err := wasmhost.NewHost(wasmhost.HostOptions{Log: slog.New(slog.DiscardHandler), Interpret: interpret, CacheDir: cache})
 	if err != nil {
 		t.Fatal(err)
@@ -85,11 +90,11 @@ func policy(t *testing.T, language string, interpret bool) *wasmhost.Policy {
 	if got := host.Engine(); got != want {
 		t.Fatalf("the host has the %s, want the %s", got, want)
 	}
-	m, err := host.Load(t.Context(), module(t, language), wasmhost.Options{Name: language, Large: language == "go", Manual: true})
+	m, err := host.Load(t.Context(), wasm, wasmhost.Options{Name: language, Large: language == "go", Manual: true})
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := m.NewPolicy("test", nobody{}, &policies.NextEndpoint{})
+	p := m.NewPolicy("test", fallback, &policies.NextEndpoint{})
 	t.Cleanup(func() {
 		for _, c := range []interface{ Close() error }{p, m, host} {
 			if err := c.Close(); err != nil {
@@ -226,6 +231,25 @@ func TestConfigurationIsRefusedButForAnEmptyObject(t *testing.T) {
 			}
 		}
 	}
+}
+
+// TestTheSkeletonInTextIsAWholePolicy builds the skeleton of the SDK and holds it to the laws.
+func TestTheSkeletonInTextIsAWholePolicy(t *testing.T) {
+	tool, err := exec.LookPath("wat2wasm")
+	if err != nil {
+		t.Log("not built: there is no wat2wasm here")
+		return
+	}
+	file := filepath.Join(t.TempDir(), "lb.wasm")
+	if out, err := exec.CommandContext(t.Context(), tool, "../../wasmhost/sdk/wat/lb.wat", "-o", file).CombinedOutput(); err != nil {
+		t.Fatalf("wat2wasm: %v\n%s", err, out)
+	}
+	wasm, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	policytest.Run(t, func(t *testing.T) policies.Policy { return load(t, "wat", wasm, false, policies.P2C{}) },
+		policytest.Options{Shares: policytest.Unclaimed})
 }
 
 // TestCommittedModulesAreWhatTheSourcesMake compares byte for byte where the compiler is the one that was recorded.

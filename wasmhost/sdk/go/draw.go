@@ -11,7 +11,7 @@ func (t *Table) Draw(r *Request, up []uint32, heaviest uint32, not int32, seed *
 	if len(up) == 0 {
 		return -1
 	}
-	skip = [16]uint32{uint32(not), Unknown, Unknown, Unknown, Unknown, Unknown, Unknown, Unknown, Unknown, Unknown}
+	skip = [16]uint32{uint32(not), None, None, None, None, None, None, None, None, None}
 	if r.NTried > 0 {
 		leaveOut(r)
 	}
@@ -99,7 +99,7 @@ func count(up []uint32, weights unsafe.Pointer, stride uintptr) (total uint64) {
 //go:noinline
 func without(up []uint32) (total uint64) {
 	skipped = 0
-	for n := 0; skip[n&15] != Unknown; n++ {
+	for n := 0; skip[n&15] != None; n++ {
 		k := place(up, skip[n&15])
 		if k < uint32(len(up)) && up[k] == skip[n&15] {
 			begin := uint64(0)

@@ -9,8 +9,28 @@ import "unsafe"
 //go:wasmimport lb log
 func Log(level int32, text string)
 
-// Attr writes text of the request to buf and returns its length; nothing is written if it exceeds n. what: 1 path, 2 query,
-// 3 host, 4 method, 5 SNI, 6 route, 7 cluster, 8 client address.
+// What Attr is asked for.
+const (
+	AttrPath int32 = iota + 1
+	AttrQuery
+	AttrHost
+	AttrMethod
+	AttrSNI
+	AttrRoute
+	AttrCluster
+	AttrClientIP
+)
+
+// What host functions answer below 0.
+const (
+	NotFound   int32 = -1
+	BadID      int32 = -2
+	NotNow     int32 = -3
+	Limit      int32 = -4
+	FeatureOff int32 = -5
+)
+
+// Attr writes text of the request to buf and returns its length; nothing is written if it exceeds n.
 //
 //go:wasmimport lb attr
 func Attr(what int32, buf *byte, n uint32) int32

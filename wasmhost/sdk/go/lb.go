@@ -76,8 +76,8 @@ const (
 	Up
 )
 
-// Unknown in a field or a column of 32 bits says that there is no figure.
-const Unknown uint32 = 0xffffffff
+// None in a field or a column of 32 bits: no endpoint, no deadline, no figure.
+const None uint32 = 0xffffffff
 
 // Results of lb_pick and lb_retry that are not the index of an endpoint.
 const (
@@ -109,6 +109,36 @@ const (
 	Final      uint8 = 1
 	HedgeLoser uint8 = 2
 	ClientGone uint8 = 4
+)
+
+// Values of Method.
+const (
+	MethodOther uint8 = iota
+	MethodGet
+	MethodHead
+	MethodPost
+	MethodPut
+	MethodDelete
+	MethodConnect
+	MethodOptions
+	MethodTrace
+	MethodPatch
+)
+
+// How an attempt ended: LastErr of a request, Err of a feedback record.
+const (
+	ErrOK uint16 = iota
+	ErrRefused
+	ErrConnectTimeout
+	ErrReset
+	ErrHeaderTimeout
+	ErrBodyTimeout
+	ErrTLS
+	ErrUnresolvable
+	ErrMalformed
+	ErrPoolExhausted
+	ErrCancelled
+	ErrBadStatus
 )
 
 // Table is the table's header, before the table itself. Offsets (Off) count from its first byte.

@@ -43,8 +43,8 @@ pub const DOWN: u32 = 0;
 pub const DEGRADED: u32 = 1;
 pub const UP: u32 = 2;
 
-/// UNKNOWN in a field or a column of 32 bits says that there is no figure.
-pub const UNKNOWN: u32 = 0xffff_ffff;
+/// NONE in a field or a column of 32 bits: no endpoint, no deadline, no figure.
+pub const NONE: u32 = 0xffff_ffff;
 
 // Results of lb_pick and lb_retry that are not the index of an endpoint.
 pub const DEFER: i32 = -1;
@@ -69,6 +69,55 @@ pub const NO_RETRY: u32 = 2;
 pub const FINAL: u8 = 1;
 pub const HEDGE_LOSER: u8 = 2;
 pub const CLIENT_GONE: u8 = 4;
+
+/// Values of method.
+pub mod method {
+    pub const OTHER: u8 = 0;
+    pub const GET: u8 = 1;
+    pub const HEAD: u8 = 2;
+    pub const POST: u8 = 3;
+    pub const PUT: u8 = 4;
+    pub const DELETE: u8 = 5;
+    pub const CONNECT: u8 = 6;
+    pub const OPTIONS: u8 = 7;
+    pub const TRACE: u8 = 8;
+    pub const PATCH: u8 = 9;
+}
+
+/// How an attempt ended: last_err of a request, err of a feedback record.
+pub mod err {
+    pub const OK: u16 = 0;
+    pub const REFUSED: u16 = 1;
+    pub const CONNECT_TIMEOUT: u16 = 2;
+    pub const RESET: u16 = 3;
+    pub const HEADER_TIMEOUT: u16 = 4;
+    pub const BODY_TIMEOUT: u16 = 5;
+    pub const TLS: u16 = 6;
+    pub const UNRESOLVABLE: u16 = 7;
+    pub const MALFORMED: u16 = 8;
+    pub const POOL_EXHAUSTED: u16 = 9;
+    pub const CANCELLED: u16 = 10;
+    pub const BAD_STATUS: u16 = 11;
+}
+
+/// What host::attr is asked for.
+pub mod attr {
+    pub const PATH: i32 = 1;
+    pub const QUERY: i32 = 2;
+    pub const HOST: i32 = 3;
+    pub const METHOD: i32 = 4;
+    pub const SNI: i32 = 5;
+    pub const ROUTE: i32 = 6;
+    pub const CLUSTER: i32 = 7;
+    pub const CLIENT_IP: i32 = 8;
+}
+
+// What host functions answer below 0.
+pub const NOT_FOUND: i32 = -1;
+pub const BAD_ID: i32 = -2;
+pub const NOT_NOW: i32 = -3;
+pub const LIMIT: i32 = -4;
+pub const FEATURE_OFF: i32 = -5;
 
 #[repr(C)]
 #[derive(Clone, Copy)]

@@ -31,8 +31,8 @@ pub const DOWN: u32 = 0; // values of health
 pub const DEGRADED: u32 = 1;
 pub const UP: u32 = 2;
 
-/// UNKNOWN in a field or a column of 32 bits says that there is no figure.
-pub const UNKNOWN: u32 = 0xffff_ffff;
+/// NONE in a field or a column of 32 bits: no endpoint, no deadline, no figure.
+pub const NONE: u32 = 0xffff_ffff;
 
 // Results of lb_pick and lb_retry that are not the index of an endpoint.
 pub const DEFER: i32 = -1;
@@ -57,6 +57,20 @@ pub const NO_RETRY: u32 = 2;
 pub const FINAL: u8 = 1;
 pub const HEDGE_LOSER: u8 = 2;
 pub const CLIENT_GONE: u8 = 4;
+
+/// Values of method.
+pub const Method = enum(u8) { other, get, head, post, put, delete, connect, options, trace, patch };
+/// How an attempt ended: last_err of a request, err of a feedback record.
+pub const Err = enum(u16) { ok, refused, connect_timeout, reset, header_timeout, body_timeout, tls, unresolvable, malformed, pool_exhausted, cancelled, bad_status };
+/// What host.attr is asked for.
+pub const Attr = enum(i32) { path = 1, query, host, method, sni, route, cluster, client_ip };
+
+// What host functions answer below 0.
+pub const NOT_FOUND: i32 = -1;
+pub const BAD_ID: i32 = -2;
+pub const NOT_NOW: i32 = -3;
+pub const LIMIT: i32 = -4;
+pub const FEATURE_OFF: i32 = -5;
 
 pub const Endpoint = extern struct {
     id_hash: u64,
@@ -224,7 +238,7 @@ pub const Table = extern struct {
             while (to > 0 and skip[to - 1] > i) : (to -= 1) skip[to] = skip[to - 1];
             skip[to] = i;
         }
-        skip[skips] = UNKNOWN;
+        skip[skips] = NONE;
 
         var part = s;
         if (s.len > 256) part = s[@intCast((x >> 32) * (s.len - 255) >> 32)..][0..256];

@@ -170,7 +170,7 @@ fn in_order(t: Table, r: &Request, candidates: Span, key: u64) -> (i32, u32) {
     }
     let mean = mean(t, r, candidates, tier);
     let inflight = t.column(lb::INFLIGHT);
-    let (mut reason, mut last) = (HOME, lb::UNKNOWN);
+    let (mut reason, mut last) = (HOME, lb::NONE);
     for _ in 0..LOOK.min(end - begin) {
         if at == end {
             at = begin;
