@@ -14,6 +14,7 @@ import (
 	"os"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -213,11 +214,18 @@ func (g *Gateway) Shutdown(ctx context.Context) error {
 		errs = append(errs, g.host.Close())
 	}
 	if admin != nil {
-		errs = append(errs, g.admin.Close())
+		soon, cancel := context.WithTimeout(context.WithoutCancel(ctx), adminGrace)
+		if err := g.admin.Shutdown(soon); err != nil {
+			errs = append(errs, g.admin.Close())
+		}
+		cancel()
 	}
 	g.serving.Wait()
 	return errors.Join(errs...)
 }
+
+// adminGrace is how long requests of the admin API may take at the end.
+const adminGrace = time.Second
 
 func (m *member) close() {
 	m.stop()
