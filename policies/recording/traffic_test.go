@@ -136,7 +136,7 @@ func (tr *traffic) change(t *testing.T, g *rand.Rand, gen uint32, live []*polici
 	old := tr.now.Load()
 	var table *policies.Table
 	s := new(snapshot)
-	if old == nil || gen%9 == 0 {
+	if old == nil || gen%5 == 0 {
 		endpoints := policytest.Weights(3, 1, 2, 5, 1, 0)[:3+g.IntN(4)]
 		for i := range endpoints {
 			endpoints[i].State = live[i]
@@ -167,17 +167,14 @@ func (tr *traffic) run(t *testing.T, n int) {
 	g := rand.New(rand.NewPCG(1, 2))
 	tr.change(t, g, 1, live)
 	var wg sync.WaitGroup
-	turn := make(chan struct{}, 1)
+	turn := make(chan struct{})
 	for k := range 4 {
 		wg.Go(func() {
 			g := rand.New(rand.NewPCG(3, uint64(k)))
 			for i := range n {
 				tr.one(g)
-				if i%20 == 0 {
-					select {
-					case turn <- struct{}{}:
-					default:
-					}
+				if i%200 == 0 {
+					turn <- struct{}{}
 				}
 			}
 		})
