@@ -117,6 +117,9 @@ func (g *Guest) fault() string {
 			return fmt.Sprintf("the guest failed %s: %s", times(n), because(wasmhost.Failure(f), s.LastFailure))
 		}
 	}
+	if n := s.Picks[wasmhost.Stale]; n > 0 {
+		return fmt.Sprintf("the guest named an endpoint that is down or was tried %s: the fallback decided instead", times(n))
+	}
 	return ""
 }
 

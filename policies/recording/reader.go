@@ -80,9 +80,11 @@ func (r *reader) end(damage string) ([]byte, error) {
 
 // Stream is one policy of one cluster in a trace.
 type Stream struct {
-	Cluster, Policy, Digest string
-	Headers                 []string // whose text the trace holds
-	Picks                   int
+	Cluster string   `json:"cluster"`
+	Policy  string   `json:"policy"`
+	Digest  string   `json:"digest,omitempty"`
+	Headers []string `json:"headers,omitempty"` // whose text the trace holds
+	Picks   int      `json:"-"`
 }
 
 // Scan lists the streams of a trace in the order in which they began. damage says why it ends where it ends, if that is

@@ -82,18 +82,18 @@ const (
 
 // Answer is what a policy answered to one call.
 type Answer struct {
-	Action   policies.Action // of Failover.Next; Retry of a pick
-	Endpoint int             // index, None or Rejected
-	After    time.Duration
-	Status   int // of a rejection
-	Timeout  time.Duration
-	Hedge    time.Duration
-	Tag      uint64
-	Reason   uint32
-	Sticky   bool
-	NoRetry  bool
-	NList    uint8
-	List     [policies.MaxTried]uint32
+	Action   policies.Action           `json:"action"`   // of Failover.Next; Retry of a pick
+	Endpoint int                       `json:"endpoint"` // index, None or Rejected
+	After    time.Duration             `json:"after"`
+	Status   int                       `json:"status"` // of a rejection
+	Timeout  time.Duration             `json:"timeout"`
+	Hedge    time.Duration             `json:"hedge"`
+	Tag      uint64                    `json:"tag"`
+	Reason   uint32                    `json:"reason"`
+	Sticky   bool                      `json:"sticky"`
+	NoRetry  bool                      `json:"no_retry"`
+	NList    uint8                     `json:"nlist"`
+	List     [policies.MaxTried]uint32 `json:"list"`
 }
 
 // answerOf collects what a policy left in r.

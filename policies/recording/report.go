@@ -9,21 +9,26 @@ import (
 
 // Report compares a policy with the recorded one on the same calls.
 type Report struct {
-	Cluster  string
-	Streams  []Stream // of the cluster: more than one if the policy was swapped
-	From, To int64    // nanoseconds, of the first and the last call
+	Cluster string   `json:"cluster"`
+	Streams []Stream `json:"streams"` // of the cluster: more than one if the policy was swapped
+	From    int64    `json:"from_ns"` // the first call
+	To      int64    `json:"to_ns"`   // the last call
 
-	Tables, Picks, Retries, Outcomes int
-	DifferentPicks, DifferentRetries int
-	Unasked                          int          // calls that a policy has no say in
-	Differences                      []Difference // the first ones
-	Shares                           []Share      // of picks, by name
+	Tables           int          `json:"tables"`
+	Picks            int          `json:"picks"`
+	Retries          int          `json:"retries"`
+	Outcomes         int          `json:"outcomes"`
+	DifferentPicks   int          `json:"different_picks"`
+	DifferentRetries int          `json:"different_retries"`
+	Unasked          int          `json:"unasked"`               // calls that a policy has no say in
+	Differences      []Difference `json:"differences,omitempty"` // the first ones
+	Shares           []Share      `json:"shares"`                // of picks, by name
 
-	Unheld []string // text that the recorded policy read and the trace does not hold
-	Gaps   int      // places where records are missing,
-	Lost   uint64   // and how many
-	Full   bool     // the recording ended at its limit
-	Damage string   // why the trace ends where it ends; "" is at its end
+	Unheld []string `json:"unheld,omitempty"` // text that the recorded policy read and the trace does not hold
+	Gaps   int      `json:"gaps"`             // places where records are missing,
+	Lost   uint64   `json:"lost"`             // and how many
+	Full   bool     `json:"full"`             // the recording ended at its limit
+	Damage string   `json:"damage,omitempty"` // why the trace ends where it ends; "" is at its end
 
 	examples int
 	shares   map[uint64]*Share
@@ -31,24 +36,26 @@ type Report struct {
 
 // Difference is a call that two policies answered differently.
 type Difference struct {
-	Call         string // "pick" or "retry"
-	Now          int64  // nanoseconds
-	Seq          uint64
-	Attempt      uint8
-	KeyHash      uint64 // 0 if there is no key
-	Tried        []string
-	Outcome      policies.Outcome // of the attempt before, for a retry
-	Up, Of       int              // endpoints
-	Recorded     Answer           // or that of the policy which is compared with
-	Replayed     Answer
-	RecordedName string // of the endpoint; "" if the answer is none
-	ReplayedName string
+	Call         string           `json:"call"` // "pick" or "retry"
+	Now          int64            `json:"now"`  // nanoseconds
+	Seq          uint64           `json:"seq"`
+	Attempt      uint8            `json:"attempt"`
+	KeyHash      uint64           `json:"key_hash"` // 0 if there is no key
+	Tried        []string         `json:"tried"`
+	Outcome      policies.Outcome `json:"outcome"`  // of the attempt before, for a retry
+	Up           int              `json:"up"`       // endpoints that were up,
+	Of           int              `json:"of"`       // of so many
+	Recorded     Answer           `json:"recorded"` // or that of the policy which is compared with
+	Replayed     Answer           `json:"replayed"`
+	RecordedName string           `json:"recorded_name"` // of the endpoint; "" if the answer is none
+	ReplayedName string           `json:"replayed_name"`
 }
 
 // Share is how many picks went to an endpoint.
 type Share struct {
-	Endpoint           string
-	Recorded, Replayed uint64
+	Endpoint string `json:"endpoint"`
+	Recorded uint64 `json:"recorded"`
+	Replayed uint64 `json:"replayed"`
 }
 
 func newReport(cluster string, examples int) *Report {

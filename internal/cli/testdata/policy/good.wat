@@ -1,0 +1,6 @@
+(module (memory (export "memory") 1)
+  (func (export "lb_abi_v1") (param i64) (result i64) (i64.const 0))
+  (global $h (mut i32) (i32.const 1024)) (func (export "lb_alloc") (param i32 i32) (result i32) (global.get $h) (global.set $h (i32.and (i32.add (i32.add (global.get $h) (local.get 1)) (i32.const 7)) (i32.const -8))))
+  (func (export "lb_init") (param i32 i32) (result i32) (i32.const 0))
+  (func (export "lb_endpoints") (param i32) (result i32) (i32.const 0))
+  (func $pick (export "lb_pick") (param i32) (result i32) (i32.const 0)))
