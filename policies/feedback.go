@@ -12,13 +12,14 @@ type Feedback struct {
 	Instance uint32 // Request.Instance of that pick
 	Attempt  uint8  // 0 for the first
 	Final    bool   // no further attempt of the request follows
+	Unmade   bool   // the policy named the endpoint, and no attempt was made: time, budget or the request's nature forbade it
 	Loser    bool   // a hedged attempt that was given up because the other answered first
 }
 
 // Observer is a policy that wants to know how attempts ended.
 type Observer interface {
-	// Observe takes the end of an attempt at an endpoint of v.Table. It is called concurrently, once an attempt, and must
-	// not block or allocate.
+	// Observe takes the end of an attempt at an endpoint of v.Table. It is called concurrently and must not block or
+	// allocate. Each answer of the policy that names an endpoint has one end, also if no attempt was made of it.
 	Observe(v *View, f Feedback)
 }
 

@@ -64,7 +64,7 @@ func TestLayouts(t *testing.T) {
 		{"**Feedback record, 32 B**:", "**err**", []field{
 			{recordSize, 32, ""}, {fbTag, 0, "0 tag u64"}, {fbID, 8, "8 ep_id u32"}, {fbIndex, 12, "12 ep index or -1"}, {fbStatus, 16, "16 status u16"},
 			{fbErr, 18, "18 err u16"}, {fbAttempt, 20, "20 attempt u8"}, {fbFlags, 21, "21 flags u8"}, {fbFinal, 1, "1 final"}, {fbLoser, 2, "2 hedge loser"},
-			{fbClientGone, 4, "4 client gone"}, {fbLoad, 22, "22 load_permille u16"}, {unknownLoad, 0xffff, "0xffff unknown"},
+			{fbClientGone, 4, "4 client gone"}, {fbUnmade, 8, "8 not made"}, {fbLoad, 22, "22 load_permille u16"}, {unknownLoad, 0xffff, "0xffff unknown"},
 			{fbFirstByte, 24, "24 ttfb_us u32"}, {fbTotal, 28, "28 total_us u32"},
 		}},
 		{"**err**:", "## 4", []field{

@@ -78,6 +78,11 @@ const unknownLoad = 0xffff
 // Observe implements policies.Observer. The guest hears of it in a batch, from the request that fills the batch or within
 // 10 ms.
 func (p *Policy) Observe(v *policies.View, f policies.Feedback) {
+	heir := p.heir.Load()
+	if heir != nil {
+		heir.Observe(v, f)
+		return
+	}
 	if p.fallbackHears != nil && !p.inert {
 		p.fallbackHears.Observe(v, f)
 	}
@@ -96,13 +101,20 @@ func (p *Policy) Observe(v *policies.View, f policies.Feedback) {
 		r.flags |= fbFinal
 	}
 	switch {
+	case f.Unmade:
+		r.flags |= fbUnmade
 	case f.Loser:
 		r.flags |= fbLoser
 	case f.Class == policies.Cancelled:
 		r.flags |= fbClientGone
 	}
 	s := p.shards[f.Instance%uint32(len(p.shards))]
-	switch full := s.pending.add(r) >= maxRecords; {
+	full := s.pending.add(r) >= maxRecords
+	if heir = p.heir.Load(); heir != nil { // it came in this moment
+		p.handOn(heir)
+		return
+	}
+	switch {
 	case !full:
 		return
 	case p.module.options.Manual: // a trace is replayed to the bit
@@ -114,9 +126,20 @@ func (p *Policy) Observe(v *policies.View, f policies.Feedback) {
 	s.mu.Unlock()
 }
 
+// unmade is the record of an endpoint that the guest named in its last answer, and that does not get the request.
+func (in *instance) unmade(r *policies.Request) record {
+	return record{
+		tag: le.Uint64(in.req.view[outTag:]), gen: in.table.Gen, index: in.answer, num: in.table.Endpoints[in.answer].Num,
+		err: uint16(policies.Cancelled), load: unknownLoad, attempt: r.Attempt, flags: fbUnmade,
+	}
+}
+
 // flush tells the guest what is pending. The caller holds mu. What there is for an instance that is gone, nobody wants.
 func (s *shard) flush(now int64) {
 	in := s.in
+	if s.moved {
+		return
+	}
 	if in == nil || in.feedback == nil || s.policy.ward.active() {
 		s.pending.clear()
 		return
@@ -204,6 +227,7 @@ func (s *shard) tick(now int64) {
 		return
 	}
 	in.tickAt = now + in.tickEvery
+	in.writeColumns()
 	in.stack[0], in.call.now = uint64(now), now
 	if err := in.invoke(in.tick, inTick, in.module.options.Fuel.tick()); err != nil {
 		s.failed(FailTick, err)

@@ -129,6 +129,20 @@ func TestFeedback(t *testing.T) {
 			t.Errorf("the indexes add up to %d, want 2 and -1", got)
 		}
 	})
+	t.Run("comes for an endpoint that the guest named in vain", func(t *testing.T) {
+		k := newKeeper(t, "")
+		tab := table(4)
+		pk, v := build(t, k.Policy, tab), view(tab, 1)
+		r := request(2)
+		r.MarkTried(2)
+		if i := pk.Pick(r, v); i != 0 {
+			t.Errorf("picked %d, want the fallback's 0: the guest names 2, which was tried", i)
+		}
+		k.Advance(k.clock.Load())
+		if k.series("records") != 1 || k.series("tags") != 1 || k.series("index") != 2 {
+			t.Errorf("%d records, tag %d, index %d, want one of tag 1 for 2", k.series("records"), k.series("tags"), k.series("index"))
+		}
+	})
 	t.Run("that traps costs the instance, not the request", func(t *testing.T) {
 		k := newKeeper(t, "f")
 		tab := table(4)
@@ -260,6 +274,24 @@ func TestState(t *testing.T) {
 		}
 		if n := k.Stats().Picks[wasmhost.Outdated]; n != 1 {
 			t.Errorf("%d picks of the old version were outdated, want 1", n)
+		}
+	})
+	t.Run("takes outcomes of requests along that began with the old version", func(t *testing.T) {
+		k := newKeeper(t, "")
+		pk := build(t, k.Policy, tab)
+		r := request(1)
+		i := pk.Pick(r, v)
+		l := k.next("", nil)
+		l.Succeed(k.Policy)
+		build(t, l.Policy, tab)
+		m := l.next("", nil)
+		m.Succeed(l.Policy)
+		build(t, m.Policy, tab)
+		k.end(r, v, i, policies.Outcome{Status: 200, Load: -1})
+		k.Advance(k.clock.Load())
+		m.Advance(k.clock.Load())
+		if got := m.series("records"); got != 1 || k.series("records") != 0 {
+			t.Errorf("the newest version heard of %d outcomes, the oldest of %d, want 1 and 0", got, k.series("records"))
 		}
 	})
 	for _, c := range []struct{ name, old, next string }{

@@ -125,6 +125,7 @@ const (
 	fbFinal      = 1 // bits of fbFlags
 	fbLoser      = 2
 	fbClientGone = 4
+	fbUnmade     = 8
 
 	maxRecords = 64 // a call
 )

@@ -27,6 +27,8 @@ type Policy struct {
 	from  *Policy // whose state the first Build takes over; nil afterwards
 	inert bool    // it acts on nothing: a shadow or a rehearsal
 
+	heir atomic.Pointer[Policy] // who took over the state; nil: nobody did
+
 	shards []*shard
 	ward   ward
 	closed atomic.Bool

@@ -130,6 +130,10 @@ func (s *shard) call(r *policies.Request, v *policies.View, o *policies.Outcome)
 		s.failed(FailBadIndex, nil)
 	case BadReturn:
 		s.failed(FailBadReturn, nil)
+	case Stale:
+		if in.feedback != nil { // what it names it may have counted
+			s.pending.add(in.unmade(r))
+		}
 	default:
 		if p.ward.active() {
 			p.clean()

@@ -27,6 +27,21 @@ func (p *Policy) takeOver(old *Policy) {
 		}
 		p.tell(EventRestored, fmt.Sprintf("%d bytes", len(state)))
 	}
+	old.heir.Store(p)
+	old.handOn(p)
+}
+
+// handOn gives heir the outcomes that p's guest did not hear of: those of requests that began with the version before.
+func (p *Policy) handOn(heir *Policy) {
+	var batch [maxRecords]record
+	for i, s := range p.shards {
+		to := heir.shards[i%len(heir.shards)]
+		for n := s.pending.take(&batch); n > 0; n = s.pending.take(&batch) {
+			for _, r := range batch[:n] {
+				to.pending.add(r)
+			}
+		}
+	}
 }
 
 // move ends the instance and returns what it saves, nil if that is nothing. Picks do not wait for it.

@@ -68,6 +68,18 @@ func (x *exchange) report(a *attempt, final bool) {
 	x.snap.Observer.Observe(x.snap.View, a.feedback)
 }
 
+// unmade tells the policy that nothing comes of its answer i, if that named an endpoint.
+func (x *exchange) unmade(i int) {
+	if x.snap.Observer == nil || i < 0 || i >= len(x.snap.Endpoints) {
+		return
+	}
+	r := &x.req
+	x.snap.Observer.Observe(x.snap.View, policies.Feedback{
+		Outcome: policies.Outcome{Endpoint: i, Class: policies.Cancelled, Load: -1}, Now: time.Now().UnixNano(),
+		Num: x.snap.Table.Endpoints[i].Num, Tag: r.Tag, Shadow: r.ShadowTag, Instance: r.Instance, Attempt: r.Attempt, Unmade: true,
+	})
+}
+
 // try makes one attempt at endpoint i, within d. If there is a response, its head is in the context's, its body on
 // x.up, and the attempt is not over; otherwise it is.
 func (x *exchange) try(i int, d time.Duration) {

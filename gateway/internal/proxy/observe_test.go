@@ -58,10 +58,16 @@ func (l *learner) lines(t *testing.T, g *gateway) []string {
 		if f.Loser {
 			s += " loser"
 		}
+		if f.Unmade {
+			s += " unmade"
+		}
 		out = append(out, s)
 		i := uint64(f.Endpoint)
 		if f.Tag != 100+i || f.Shadow != 200+i || f.Instance != uint32(300+i) || f.Num != g.cluster.Load().Table.Endpoints[i].Num {
 			t.Errorf("%s: tag %d, shadow tag %d, instance %d, num %d are not those of its pick", s, f.Tag, f.Shadow, f.Instance, f.Num)
+		}
+		if f.Unmade {
+			continue
 		}
 		if f.Total <= 0 || f.Total < f.FirstByte || f.Now < time.Now().Add(-time.Minute).UnixNano() {
 			t.Errorf("%s: total %v, first byte %v, now %d", s, f.Total, f.FirstByte, f.Now)
@@ -217,6 +223,52 @@ func TestObserve(t *testing.T) {
 			t.Errorf("heard %q, want %q", got, want)
 		}
 	})
+}
+
+// insists wants every request again, at endpoint 1.
+type insists struct{}
+
+func (insists) Next(r *policies.Request, _ *policies.View, _ policies.Outcome) policies.Verdict {
+	r.Tag, r.ShadowTag, r.Instance = 101, 201, 301
+	return policies.Verdict{Action: policies.Retry, Endpoint: 1}
+}
+
+// TestAPolicyHearsOfWhatWasNotMade: a policy that counts what it hands out gets everything back.
+func TestAPolicyHearsOfWhatWasNotMade(t *testing.T) {
+	get, post := gatewaytest.Head("GET", "/"), gatewaytest.Head("POST", "/", "Content-Length: 4")+"body"
+	for _, c := range []struct {
+		name, request string
+		route         Route
+		want          []string
+	}{
+		{"attempts are used up", get, Route{Attempts: 1}, []string{"0 at 1: cancelled 0 unmade", "0 at 0: reset 0 final"}},
+		{"the request must not be sent again", post, Route{Attempts: 3}, []string{"0 at 1: cancelled 0 unmade", "0 at 0: reset 0 final"}},
+		{"a tried endpoint is named", get, Route{Attempts: 3}, []string{
+			"0 at 0: reset 0", "1 at 1: reset 0", "1 at 1: cancelled 0 unmade", "2 at 2: reset 0 final", "2 at 1: cancelled 0 unmade",
+		}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			l := new(learner)
+			g := start(t, options{policy: l, failover: insists{}, route: c.route},
+				gatewaytest.NewEndpoint(t, cut), gatewaytest.NewEndpoint(t, cut), gatewaytest.NewEndpoint(t, cut))
+			client := g.dial()
+			client.Send(c.request)
+			_, _ = client.Next(strings.Fields(c.request)[0])
+			g.settled()
+			got := l.lines(t, g)
+			for i, s := range got { // it does not matter at which attempt
+				got[i] = s[1:]
+			}
+			for i, s := range c.want {
+				c.want[i] = s[1:]
+			}
+			slices.Sort(got)
+			slices.Sort(c.want)
+			if !slices.Equal(got, c.want) {
+				t.Errorf("heard %q\nwant  %q", got, c.want)
+			}
+		})
+	}
 }
 
 type panics struct{}

@@ -92,20 +92,31 @@ func (x *exchange) next() (endpoint int, v verdict, after time.Duration) {
 	x.refresh()
 	want := x.snap.Failover.Next(&x.req, x.snap.View, *o)
 	r := &x.req
+	endpoint = policies.None
+	if want.Action == policies.Retry {
+		endpoint = want.Endpoint
+	}
+	defer func() {
+		if v != retryGranted && v != stoppedReject {
+			x.unmade(endpoint)
+			endpoint = 0
+		}
+	}()
 	switch {
 	case want.Action == policies.Reject:
-		return 0, stoppedReject, 0
+		return endpoint, stoppedReject, 0
 	case want.Action != policies.Retry && o.Sent && o.Class != policies.BadStatus && r.Flags&policies.Idempotent == 0:
-		return 0, stoppedUnsafe, 0
+		return endpoint, stoppedUnsafe, 0
 	case want.Action != policies.Retry || r.NoRetry:
-		return 0, stoppedPolicy, 0
+		return endpoint, stoppedPolicy, 0
 	case int(r.Attempt) >= x.route.Attempts:
-		return 0, stoppedCap, 0
+		return endpoint, stoppedCap, 0
 	case x.upload != nil || x.body.lost || o.Sent && r.Flags&policies.Idempotent == 0:
-		return 0, stoppedUnsafe, 0
+		return endpoint, stoppedUnsafe, 0
 	}
-	endpoint, after = want.Endpoint, max(want.After, 0)
+	after = max(want.After, 0)
 	if !x.mayTry(endpoint) {
+		x.unmade(endpoint)
 		if endpoint = x.pick(); endpoint == policies.None && len(x.snap.View.Up) > 0 && x.snap.View.Candidates(r) == nil {
 			r.NTried = 0 // everyone failed once: better the same again than none
 			after = max(after, roundPause/2+time.Duration(r.Rand%uint64(roundPause)))
@@ -114,13 +125,13 @@ func (x *exchange) next() (endpoint int, v verdict, after time.Duration) {
 	}
 	switch {
 	case endpoint == policies.Rejected:
-		return 0, stoppedReject, 0
+		return endpoint, stoppedReject, 0
 	case endpoint < 0:
-		return 0, stoppedNowhere, 0
+		return endpoint, stoppedNowhere, 0
 	case time.Since(x.arrived)+after >= x.route.Timeout:
-		return 0, stoppedTime, 0
+		return endpoint, stoppedTime, 0
 	case !x.withinBudget():
-		return 0, stoppedBudget, 0
+		return endpoint, stoppedBudget, 0
 	}
 	return endpoint, retryGranted, after
 }
@@ -139,6 +150,7 @@ func (x *exchange) pick() int {
 		return i
 	}
 	x.route.cluster.badPicks.Add(1)
+	x.unmade(i)
 	for _, c := range x.snap.View.Candidates(&x.req) {
 		if !x.req.HasTried(c) {
 			return int(c)
