@@ -139,7 +139,7 @@ func TestStructsHaveTheLayout(t *testing.T) {
 			have, at := map[string]field{}, 0
 			for _, m := range one.FindAllStringSubmatch(body, -1) {
 				bits, _ := strconv.Atoi(m[one.SubexpIndex("bits")])
-				for _, n := range strings.Split(m[one.SubexpIndex("names")], ",") {
+				for n := range strings.SplitSeq(m[one.SubexpIndex("names")], ",") {
 					count := 1
 					if _, c, ok := strings.Cut(n, "["); ok {
 						count, _ = strconv.Atoi(strings.TrimSuffix(c, "]"))

@@ -27,7 +27,7 @@ static HEAVIEST: Kept<u32> = Kept::new(0);
 static HEADER: Kept<i32> = Kept::new(-1);
 static LOAD_PERCENT: Kept<u64> = Kept::new(125);
 static RING: Kept<Ring> = Kept::new(Ring { points: core::ptr::null_mut(), ends: core::ptr::null_mut(), room: 0, end: [0; 4] });
-static MEAN: Kept<Mean> = Kept::new(Mean { gen: 0, up_gen: 0, tier: 4, at_ns: 0, inflight: 0, weight: 0 });
+static MEAN: Kept<Mean> = Kept::new(NO_MEAN);
 
 /// Ring is the points of the endpoints, tier by tier: the upper half of a point is where it lies, the lower half whose it is.
 /// ends is for sorting them.
@@ -36,7 +36,8 @@ struct Ring { points: *mut u64, ends: *mut u32, room: u32, end: [u32; 4] }
 
 /// Mean is the load of a tier: requests in flight and weight, together.
 #[derive(Clone, Copy)]
-struct Mean { gen: u32, up_gen: u32, tier: u32, at_ns: u64, inflight: u64, weight: u64 }
+struct Mean { up_gen: u32, tier: u32, at_ns: u64, inflight: u64, weight: u64 }
+const NO_MEAN: Mean = Mean { up_gen: 0, tier: 4, at_ns: 0, inflight: 0, weight: 0 };
 
 #[no_mangle]
 extern "C" fn lb_abi_v1(_host_features: u64) -> u64 { lb::REPLICABLE | lb::want(lb::INFLIGHT) }
@@ -112,6 +113,7 @@ extern "C" fn lb_endpoints(t: Table) -> i32 {
     RING.set(ring);
     TABLE.set(Some(t));
     HEAVIEST.set(heaviest);
+    MEAN.set(NO_MEAN);
     0
 }
 
@@ -204,20 +206,25 @@ fn has_room(mean: Mean, inflight: u32, weight: u32) -> bool {
 /// is; of very large ones it is that of a part, drawn anew each time.
 fn mean(t: Table, r: &Request, candidates: Span, tier: u32) -> Mean {
     let was = MEAN.get();
-    if candidates.len > EXACT && (was.gen, was.up_gen, was.tier) == (r.gen, r.up_gen, tier) && r.now_ns.wrapping_sub(was.at_ns) < MILLISECOND {
+    let known = (was.up_gen, was.tier) == (r.up_gen, tier);
+    if known && candidates.len > EXACT && r.now_ns.wrapping_sub(was.at_ns) < MILLISECOND {
         return was;
     }
-    let mut m = Mean { gen: r.gen, up_gen: r.up_gen, tier, at_ns: r.now_ns, inflight: 0, weight: 0 };
     let n = candidates.len.min(SAMPLE);
     let begin = ((r.rnd >> 32) * (candidates.len - n + 1) as u64 >> 32) as u32;
+    let weight = if known && n == candidates.len { was.weight } else { sum(candidates, begin, n, |ep| t.weight(ep)) };
     let inflight = t.column(lb::INFLIGHT);
-    for k in begin..begin + n {
-        let ep = candidates.at(k);
-        m.inflight += inflight.at(ep) as u64;
-        m.weight += t.weight(ep) as u64;
-    }
+    let m = Mean { up_gen: r.up_gen, tier, at_ns: r.now_ns, inflight: sum(candidates, begin, n, |ep| inflight.at(ep)), weight };
     MEAN.set(m);
     m
+}
+
+fn sum(candidates: Span, begin: u32, n: u32, of: impl Fn(u32) -> u32) -> u64 {
+    let mut total = 0;
+    for k in begin..begin + n {
+        total += of(candidates.at(k)) as u64;
+    }
+    total
 }
 
 /// less_loaded draws two by weight and takes the one with the lesser (requests in flight + 1) / weight.
