@@ -154,11 +154,7 @@ func staticCluster(endpoints []*endpoint) string {
 
 // writeConfig writes the configuration and the policy that the gateway runs with, as a user would.
 func writeConfig(dir, consul, cluster string) (string, error) {
-	module, err := plugins.Files.ReadFile("p2c/p2c.wasm")
-	if err != nil {
-		return "", err
-	}
-	if err := os.WriteFile(filepath.Join(dir, "p2c.wasm"), module, 0o600); err != nil {
+	if err := os.WriteFile(filepath.Join(dir, "p2c.wasm"), plugins.P2C, 0o600); err != nil {
 		return "", err
 	}
 	if consul != "" {
