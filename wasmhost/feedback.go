@@ -78,7 +78,7 @@ const unknownLoad = 0xffff
 // Observe implements policies.Observer. The guest hears of it in a batch, from the request that fills the batch or within
 // 10 ms.
 func (p *Policy) Observe(v *policies.View, f policies.Feedback) {
-	heir := p.heir.Load()
+	heir := p.heir()
 	if heir != nil {
 		heir.Observe(v, f)
 		return
@@ -110,7 +110,7 @@ func (p *Policy) Observe(v *policies.View, f policies.Feedback) {
 	}
 	s := p.shards[f.Instance%uint32(len(p.shards))]
 	full := s.pending.add(r) >= maxRecords
-	if heir = p.heir.Load(); heir != nil { // it came in this moment
+	if heir = p.heir(); heir != nil { // it came in this moment
 		p.handOn(heir)
 		return
 	}

@@ -27,7 +27,7 @@ type Policy struct {
 	from  *Policy // whose state the first Build takes over; nil afterwards
 	inert bool    // it acts on nothing: a shadow or a rehearsal
 
-	heir atomic.Pointer[Policy] // who took over the state; nil: nobody did
+	line *atomic.Pointer[Policy] // the last of those that took over from one another: p, as a rule
 
 	shards []*shard
 	ward   ward
@@ -42,6 +42,8 @@ type Policy struct {
 func (m *Module) newPolicy(cluster string, fallback policies.Policy, failover policies.Failover, instances int) *Policy {
 	p := &Policy{module: m, cluster: cluster, shared: m.shared, fallback: fallback, failover: failover}
 	p.fallbackHears, _ = fallback.(policies.Observer)
+	p.line = new(atomic.Pointer[Policy])
+	p.line.Store(p)
 	p.ctx, p.stop = context.WithCancel(context.Background())
 	for i := range instances {
 		p.shards = append(p.shards, &shard{policy: p, index: uint32(i)})
@@ -63,6 +65,14 @@ func (m *Module) instances() int {
 // Succeed makes p go on where old is when p is first built: what the guest of old answers to lb_save, the one of p gets by
 // lb_restore. From that moment on old is answered for by its fallback. It is to be called before the first Build.
 func (p *Policy) Succeed(old *Policy) { p.from = old }
+
+// heir returns who took over from p in the end, nil if nobody did. It holds no version in between.
+func (p *Policy) heir() *Policy {
+	if last := p.line.Load(); last != p {
+		return last
+	}
+	return nil
+}
 
 // picker answers for one table.
 type picker struct {

@@ -27,7 +27,8 @@ func (p *Policy) takeOver(old *Policy) {
 		}
 		p.tell(EventRestored, fmt.Sprintf("%d bytes", len(state)))
 	}
-	old.heir.Store(p)
+	p.line = old.line
+	p.line.Store(p)
 	old.handOn(p)
 }
 
