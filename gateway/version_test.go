@@ -2,7 +2,11 @@ package gateway
 
 import (
 	"path/filepath"
+	"reflect"
 	"testing"
+
+	"github.com/weir-lb/weir/gateway/internal/config"
+	"github.com/weir-lb/weir/wasmhost"
 )
 
 func TestVersions(t *testing.T) {
@@ -51,4 +55,27 @@ wasm: {cache_dir: ""}
 			t.Errorf("memory %d after a reload of the same", p.config.Memory)
 		}
 	})
+}
+
+func TestPromotedSettings(t *testing.T) {
+	active := &config.Policy{
+		Name: "a", Wasm: "/a.wasm", SHA256: "00", Config: []byte("1"), Fallback: "p2c", OnError: "reject", Memory: 1 << 20, Shadow: "b", Watch: true,
+	}
+	candidate := &config.Policy{
+		Name: "b", Wasm: "/b.wasm", SHA256: "11", Config: []byte("2"), Fallback: "random", OnError: "fallback", Memory: 2 << 20, Large: true,
+		Fuel: config.Fuel{Profile: "gc", Pick: 7000},
+	}
+	got := promoted(active, candidate)
+	want := *active
+	want.Config, want.Memory, want.Large, want.Fuel = []byte("2"), 2<<20, true, candidate.Fuel
+	if !reflect.DeepEqual(got, &want) {
+		t.Errorf("%+v, want %+v", got, want)
+	}
+	b := budgets(got.Fuel)
+	if gc := wasmhost.ProfileGC(); b.Pick != 7000 || b.Feedback != gc.Feedback || b.Tick != gc.Tick {
+		t.Errorf("fuel %+v, want 7000 for a pick and else the profile's", b)
+	}
+	if b := budgets(config.Fuel{Profile: "default", Init: 5}); b != (wasmhost.Budgets{Init: 5}) {
+		t.Errorf("fuel %+v, want nothing but what is set", b)
+	}
 }

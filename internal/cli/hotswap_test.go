@@ -45,6 +45,7 @@ type policyStatus struct {
 	FileDigest            string `json:"file_digest"`
 	Previous              struct{ Digest, Source string }
 	Guest                 map[string]int64
+	Unheard               int64 `json:"outcomes_unheard"`
 	Events                []struct{ Kind, Detail string }
 }
 
@@ -120,6 +121,12 @@ func TestHotSwapsLoseNothing(t *testing.T) {
 	if g := w.policy("plugin").Guest; g["lost"] != 0 {
 		t.Errorf("the guest lost count %d times", g["lost"])
 	}
+	eventually(t, "each outcome is heard, or counted as not", func() bool {
+		p := w.policy("plugin")
+		return p.Guest["heard"]+p.Unheard >= p.Guest["picks"]
+	})
+	p := w.policy("plugin")
+	t.Logf("%d picks of the guest, %d outcomes heard, %d not", p.Guest["picks"], p.Guest["heard"], p.Unheard)
 	if all := float64(tr.requests.Load()); answered() < all*0.9 {
 		t.Errorf("the guest answered %v of %v requests, want nearly all", answered(), all)
 	}

@@ -1,6 +1,6 @@
 ;; A guest that counts what it answers, in three places: in its memory, which lb_save and lb_restore carry from one
 ;; version to the next; in the counter "picks", which all versions share; and in the series "picks", which metrics show.
-;; Where memory and counter differ, it counts that in the series "lost". Its two versions differ in out_reason:
+;; Where memory and counter differ, it counts that in the series "lost"; outcomes it counts in "heard". Its two versions differ in out_reason:
 ;;   for v in 1 2; do sed "s/VERSION/$v/" counting.wat >v.wat; wat2wasm v.wat -o counting-$v.wasm; done
 (module
   (import "lb" "ctr_id" (func $ctr_id (param i32 i32) (result i32)))
@@ -8,13 +8,14 @@
   (import "lb" "metric_id" (func $metric_id (param i32 i32 i32) (result i32)))
   (import "lb" "metric_add" (func $metric_add (param i32 i64)))
   (memory (export "memory") 8)
-  (data (i32.const 16) "pickslost")
+  (data (i32.const 16) "pickslostheard")
   (global $table (mut i32) (i32.const 0))
   (global $heap (mut i32) (i32.const 1024))
   (global $count (mut i64) (i64.const 0))
   (global $ctr (mut i32) (i32.const 0))
   (global $picks (mut i32) (i32.const 0))
   (global $lost (mut i32) (i32.const 0))
+  (global $heard (mut i32) (i32.const 0))
   (func (export "lb_abi_v1") (param i64) (result i64) (i64.const 0))
   (func (export "lb_alloc") (param i32 i32) (result i32)
     (local $at i32)
@@ -25,6 +26,7 @@
     (global.set $ctr (call $ctr_id (i32.const 16) (i32.const 5)))
     (global.set $picks (call $metric_id (i32.const 0) (i32.const 16) (i32.const 5)))
     (global.set $lost (call $metric_id (i32.const 0) (i32.const 21) (i32.const 4)))
+    (global.set $heard (call $metric_id (i32.const 0) (i32.const 25) (i32.const 5)))
     (i32.const 0))
   (func (export "lb_endpoints") (param $t i32) (result i32)
     (global.set $table (local.get $t))
@@ -44,6 +46,8 @@
       (i32.shl
         (i32.wrap_i64 (i64.rem_u (i64.load offset=24 (local.get $req)) (i64.extend_i32_u (i32.load offset=32 (local.get $t)))))
         (i32.const 2)))))
+  (func (export "lb_feedback") (param i32) (param $n i32) (param i64)
+    (call $metric_add (global.get $heard) (i64.extend_i32_u (local.get $n))))
   (func (export "lb_save") (param $buf i32) (param $cap i32) (result i32)
     (i64.store (local.get $buf) (global.get $count))
     (i32.const 8))
