@@ -16,7 +16,7 @@ type replayFlags struct {
 	Replay      string `type:"path" placeholder:"TRACE" help:"Ask the module what a trace of 'weir run --record' was asked, and show where it answers otherwise."`
 	Cluster     string `placeholder:"NAME" help:"Of the trace; not needed if there is one."`
 	Against     string `type:"path" placeholder:"OTHER.wasm" help:"Compare with the answers of this module instead of the recorded ones."`
-	Fallback    string `default:"p2c" placeholder:"NAME" help:"Built-in that decides where the guest defers, as in the recorded configuration."`
+	Fallback    string `default:"p2c" placeholder:"NAME" help:"Built-in that decides where the guest defers (p2c), as in the configuration that was recorded."`
 	Differences int    `default:"5" help:"How many differences to show."`
 }
 
@@ -162,10 +162,11 @@ func showReplay(p painter, c policyTestCmd, stream recording.Stream, r *recordin
 	}
 	p.printf("%s  %d of %s and %d of %s are answered otherwise", p.red("DIFFERENT"), r.DifferentPicks, count(r.Picks, "pick", "picks"),
 		r.DifferentRetries, count(r.Retries, "retry", "retries"))
-	p.printf("; the first of them:\n")
+	p.printf(", %d of them to another endpoint; the first:\n", r.OtherEndpoints)
 	for _, d := range r.Differences {
 		p.printf("  %s %s\n", d.Call, where(d, r.From))
-		p.printf("    %-10s %s\n    %-10s %s\n", other, said(d.RecordedName, d.Recorded), mine, p.red(said(d.ReplayedName, d.Replayed)))
+		wide := max(len(other), len(mine))
+		p.printf("    %-*s  %s\n    %-*s  %s\n", wide, other, said(d.RecordedName, d.Recorded), wide, mine, p.red(said(d.ReplayedName, d.Replayed)))
 	}
 }
 
@@ -229,9 +230,14 @@ func said(name string, a recording.Answer) string {
 		is   bool
 		text string
 	}{
-		{a.NList > 0, fmt.Sprintf("list %v", a.List[:a.NList])}, {a.After > 0, "after " + a.After.String()}, {a.Timeout > 0, "timeout " + a.Timeout.String()},
-		{a.Hedge > 0, "hedge " + a.Hedge.String()}, {a.Tag != 0, fmt.Sprintf("tag %#x", a.Tag)}, {a.Reason != 0, fmt.Sprintf("reason %d", a.Reason)},
-		{a.Sticky, "sticky"}, {a.NoRetry, "no retry"},
+		{a.NList > 0, fmt.Sprintf("list %v", a.List[:a.NList])},
+		{a.After > 0, "after " + a.After.String()},
+		{a.Timeout > 0, "timeout " + a.Timeout.String()},
+		{a.Hedge > 0, "hedge " + a.Hedge.String()},
+		{a.Tag != 0, fmt.Sprintf("tag %#x", a.Tag)},
+		{a.Reason != 0, fmt.Sprintf("reason %d", a.Reason)},
+		{a.Sticky, "sticky"},
+		{a.NoRetry, "no retry"},
 	} {
 		if extra.is {
 			s += ", " + extra.text

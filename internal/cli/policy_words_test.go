@@ -211,7 +211,7 @@ func TestPolicyReplay(t *testing.T) {
 	})
 	t.Run("another_is_shown_where_it_differs", func(t *testing.T) {
 		status, out, _ := weir(t, "policy", "test", rr, "--replay", trace, "--differences", "1")
-		for _, want := range []string{"endpoint          recorded       round-robin", "\nDIFFERENT  ", "  pick for request ", "    recorded   ep-", "    round-robin ep-"} {
+		for _, want := range []string{"endpoint          recorded       round-robin", "\nDIFFERENT  ", "  pick for request ", "    recorded     ep-", "    round-robin  ep-", " of them to another endpoint"} {
 			if status != exitFailure || !strings.Contains(out, want) {
 				t.Errorf("status %d, no %q in\n%s", status, want, out)
 			}

@@ -111,9 +111,12 @@ func (a *actor) setColumns(has func(key string) bool) {
 		column policies.Column
 		value  int
 	}{
-		{"inflight", policies.ColInflight, a.Columns.Inflight}, {"ewma_us", policies.ColEWMA, a.Columns.EWMA},
-		{"err_ppm", policies.ColErrPPM, a.Columns.ErrPPM}, {"rps_milli", policies.ColRPSMilli, a.Columns.RPSMilli},
-		{"consecutive_fail", policies.ColConsecutiveFail, a.Columns.ConsecutiveFail}, {"load_ppm", policies.ColLoadPPM, a.Columns.LoadPPM},
+		{"inflight", policies.ColInflight, a.Columns.Inflight},
+		{"ewma_us", policies.ColEWMA, a.Columns.EWMA},
+		{"err_ppm", policies.ColErrPPM, a.Columns.ErrPPM},
+		{"rps_milli", policies.ColRPSMilli, a.Columns.RPSMilli},
+		{"consecutive_fail", policies.ColConsecutiveFail, a.Columns.ConsecutiveFail},
+		{"load_ppm", policies.ColLoadPPM, a.Columns.LoadPPM},
 		{"heartbeat_age_ms", policies.ColHeartbeatAgeMilli, a.Columns.HeartbeatAge},
 	} {
 		if has(c.key) {

@@ -87,9 +87,10 @@ type Guest struct {
 	module *wasmhost.Module
 }
 
-// conditions are what a cluster repeats unless configuration says otherwise.
+// conditions are what a gateway repeats unless its configuration says otherwise.
 var conditions = policies.Conditions{
-	Classes:  1<<policies.Refused | 1<<policies.ConnectTimeout | 1<<policies.TLSFailed | 1<<policies.Unresolvable | 1<<policies.Reset | 1<<policies.HeaderTimeout,
+	Classes: 1<<policies.Refused | 1<<policies.ConnectTimeout | 1<<policies.TLSFailed | 1<<policies.Unresolvable |
+		1<<policies.PoolExhausted | 1<<policies.Reset | 1<<policies.Malformed | 1<<policies.HeaderTimeout,
 	Statuses: []int{502, 503, 504},
 }
 

@@ -63,6 +63,20 @@ func (b *buffer) put(payload []byte) bool {
 	return !b.full
 }
 
+// lose counts a record that is not put in.
+func (b *buffer) lose() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.lost++
+}
+
+// roomy reports whether there is room for a good while.
+func (b *buffer) roomy() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return !b.full && len(b.blocks)*maxBlock <= maxPending/2
+}
+
 // take returns the blocks that wait, finished, and that being filled if all is set.
 func (b *buffer) take(all bool) [][]byte {
 	b.mu.Lock()

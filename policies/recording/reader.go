@@ -13,8 +13,7 @@ import (
 // good as far as it goes.
 type reader struct {
 	in     *bufio.Reader
-	block  []byte
-	left   []byte // of block
+	left   []byte // of the block in hand
 	at     int64
 	damage string
 }

@@ -51,16 +51,19 @@ func (r *recorder) begin(k kind) *codec {
 	return c
 }
 
-// put ends a record. What was lost before is told first, and all that it may have told is told again.
+// put ends a record. Once one is lost, so are those that follow, which say what differs from it, until the trace is mended.
 func (r *recorder) put() {
-	if !r.writer.buffer.put(r.codec.b) {
+	if r.missed > 0 {
+		r.writer.buffer.lose()
+		r.missed++
+	} else if !r.writer.buffer.put(r.codec.b) {
 		r.missed++
 	}
 }
 
 // mend makes the trace readable again after records were lost. The caller holds mu, and has begun no record.
 func (r *recorder) mend() {
-	if r.missed == 0 {
+	if r.missed == 0 || !r.writer.buffer.roomy() {
 		return
 	}
 	c := r.begin(kindGap)

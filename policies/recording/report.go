@@ -20,6 +20,7 @@ type Report struct {
 	Outcomes         int          `json:"outcomes"`
 	DifferentPicks   int          `json:"different_picks"`
 	DifferentRetries int          `json:"different_retries"`
+	OtherEndpoints   int          `json:"other_endpoints"`       // of those that differ, to another endpoint or none
 	Unasked          int          `json:"unasked"`               // calls that a policy has no say in
 	Differences      []Difference `json:"differences,omitempty"` // the first ones
 	Shares           []Share      `json:"shares"`                // of picks, by name
@@ -112,6 +113,9 @@ func (r *Report) compare(next bool, q *policies.Request, v *policies.View, o pol
 	}
 	if was == is {
 		return
+	}
+	if was.Action != is.Action || was.Endpoint != is.Endpoint {
+		r.OtherEndpoints++
 	}
 	d := Difference{
 		Call: "pick", Now: q.Now, Seq: q.Seq, Attempt: q.Attempt, Outcome: o, Up: len(v.Up), Of: len(v.Table.Endpoints), Recorded: was,

@@ -65,7 +65,6 @@ func subject(t *testing.T, name string, now func() int64) policies.Policy {
 type traffic struct {
 	policy policies.Policy
 	seq    atomic.Uint64
-	num    atomic.Uint32
 	now    atomic.Pointer[snapshot]
 	traps  bool // some requests make learner trap
 }
