@@ -10,6 +10,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/weir-lb/weir/gateway/internal/cluster"
 	"github.com/weir-lb/weir/gateway/internal/config"
 	"github.com/weir-lb/weir/wasmhost"
 )
@@ -141,7 +142,8 @@ func (g *Gateway) loadPolicy(ctx context.Context, cfg *config.Config, name strin
 	return p, nil
 }
 
-// loadModule takes the version of p through all steps. What old counted and keeps, if it is not nil, goes on in it. The
+// loadModule takes the version of p through all steps, the last of them a dry run over the table of each cluster that it
+// is for. What old counted and keeps, if it is not nil, goes on in it. The
 // error is kept in p too, and of type *wasmhost.StepError if the module is at fault.
 func (g *Gateway) loadModule(ctx context.Context, p, old *policy) error {
 	pc := p.config
@@ -159,8 +161,31 @@ func (g *Gateway) loadModule(ctx context.Context, p, old *policy) error {
 	if old != nil {
 		o.Inherit = old.module
 	}
-	p.module, p.err = g.host.Load(ctx, p.wasm, o)
-	return p.err
+	if p.module, p.err = g.host.Load(ctx, p.wasm, o); p.err != nil {
+		return p.err
+	}
+	for name, c := range g.clustersOf(p.name) {
+		if err := p.module.TryOn(c.Load().Table); err != nil {
+			p.close()
+			p.module, p.err = nil, fmt.Errorf("cluster %q: %w", name, err)
+			return p.err
+		}
+	}
+	return nil
+}
+
+// clustersOf returns the clusters whose traffic a policy decides about, or would as a shadow.
+func (g *Gateway) clustersOf(policy string) map[string]*cluster.Cluster {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	clusters := map[string]*cluster.Cluster{}
+	for name, m := range g.members {
+		cc := g.config.Clusters[name]
+		if active := g.config.Policies[cc.Policy]; cc.Policy == policy || active != nil && active.Shadow == policy {
+			clusters[name] = m.cluster
+		}
+	}
+	return clusters
 }
 
 // budgets are those of the profile, but for what is set.

@@ -1,8 +1,11 @@
 package gateway
 
 import (
+	"fmt"
+	"os"
 	"path/filepath"
 	"reflect"
+	"strings"
 	"testing"
 
 	"github.com/weir-lb/weir/gateway/internal/config"
@@ -77,5 +80,37 @@ func TestPromotedSettings(t *testing.T) {
 	}
 	if b := budgets(config.Fuel{Profile: "default", Init: 5}); b != (wasmhost.Budgets{Init: 5}) {
 		t.Errorf("fuel %+v, want nothing but what is set", b)
+	}
+}
+
+// TestASwapIsTriedOnTheTablesThatItIsFor: the module can serve the made-up table of five, and refuses the cluster's six.
+func TestASwapIsTriedOnTheTablesThatItIsFor(t *testing.T) {
+	picky, err := os.ReadFile("../wasmhost/testdata/actor.wasm")
+	must(t, err)
+	path := filepath.Join(t.TempDir(), "plugin.wasm")
+	write(t, path, counting(t)[0])
+	for endpoints, want := range map[int]string{5: "", 6: `cluster "web": endpoints: lb_endpoints answered -1`} {
+		g := startWith(t, `{plugin: {wasm: "`+path+`", config: "rn"}}`, `wasm: {cache_dir: ""}`)
+		var list []string
+		for i := range endpoints {
+			list = append(list, fmt.Sprintf(`{name: e%d, address: "127.0.0.1:1"}`, i))
+		}
+		write(t, g.options.Path, []byte(`admin: {address: 127.0.0.1:0}
+listeners: [{name: http, address: 127.0.0.1:0}]
+policies: {plugin: {wasm: "`+path+`", config: "rn"}}
+clusters: {web: {endpoints: [`+strings.Join(list, ", ")+`], policy: plugin}}
+routes: [{path: /, cluster: web}]
+wasm: {cache_dir: ""}
+`))
+		must(t, g.Reload())
+		before := g.policy("plugin")
+		_, err := g.Put(t.Context(), "plugin", picky)
+		if want == "" {
+			must(t, err)
+			continue
+		}
+		if err == nil || !strings.Contains(err.Error(), want) || stepOf(err) != "endpoints" || g.policy("plugin") != before {
+			t.Errorf("%d endpoints: %v, want %q and the old version", endpoints, err, want)
+		}
 	}
 }
