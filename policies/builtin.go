@@ -11,6 +11,7 @@ var builtin = [...]struct {
 	{"maglev", Maglev{}},
 	{"p2c", P2C{}},
 	{"peak_ewma", PeakEWMA{}},
+	{"prequal", Prequal{}},
 	{"random", Random{}},
 	{"rendezvous", Rendezvous{}},
 	{"ring_hash", RingHash{}},

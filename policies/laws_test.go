@@ -16,6 +16,7 @@ var claims = map[string]policytest.Options{
 	"maglev":               {Shares: policytest.ByWeight},
 	"p2c":                  {Shares: policytest.ByLoad},
 	"peak_ewma":            {Shares: policytest.Unclaimed}, // by response times: TestPeakEWMA
+	"prequal":              {Shares: policytest.Unclaimed}, // by response times and load: TestPrequal
 	"random":               {Shares: policytest.ByWeight},
 	"rendezvous":           {Shares: policytest.ByWeight},
 	"ring_hash":            {Shares: policytest.Unclaimed}, // within the error of its points: TestRingHash
