@@ -15,6 +15,8 @@ type Split struct {
 	// endpoints in all.
 	OwnZone     bool
 	ZoneMinimum int
+	// Barred says of endpoints that they get nothing even in panic: an operator took them out, not an outage. nil: none.
+	Barred func(i int) bool
 }
 
 // Part is a view for some of the requests.
@@ -75,7 +77,7 @@ type portion struct {
 func (s Split) whole(v *View) []portion {
 	up, all := weights(v, func(int) bool { return true })
 	if up < s.PanicBelow*all {
-		return []portion{{share: 1, panic: true, has: func(int) bool { return true }}}
+		return []portion{{share: 1, panic: true, has: func(i int) bool { return !s.barred(i) }}}
 	}
 	// The first tier that has anything is what an undivided view comes to.
 	return []portion{{share: 1, all: true, has: v.Usable}}
@@ -96,12 +98,14 @@ func (s Split) tiers(v *View) []portion {
 		if share.Part > 0 {
 			tier := tiers[k]
 			parts = append(parts, portion{share: share.Part, panic: share.Panic, all: share.Part == 1 && k == 0, has: func(i int) bool {
-				return tierOf(v.Table.Endpoints[i]) == tier && (share.Panic || v.Usable(i))
+				return tierOf(v.Table.Endpoints[i]) == tier && (share.Panic && !s.barred(i) || v.Usable(i))
 			}})
 		}
 	}
 	return parts
 }
+
+func (s Split) barred(i int) bool { return s.Barred != nil && s.Barred(i) }
 
 // zones divides each portion that is not in panic.
 func (s Split) zones(v *View, parts []portion) []portion {

@@ -44,6 +44,8 @@ type Settings struct {
 	Probe     *Probe  // nil: no active probes
 	Outlier   Outlier // zero: no passive ejection
 	Heartbeat time.Duration
+	// Split divides the requests among tiers and zones; zero: it does not.
+	Split policies.Split
 	// Changed hears of endpoints whose effective state changed. It is called with the cluster's lock held: it must not
 	// block or call back. nil: nobody does.
 	Changed func(endpoint, from, to, why string)
@@ -317,17 +319,40 @@ func (c *Cluster) publish(s *Snapshot, why string) {
 	if !changed {
 		return
 	}
-	c.viewGen++
 	next := *s
-	next.View = policies.NewView(s.Table, c.viewGen, false, func(i int) bool {
+	next.View = policies.NewView(s.Table, c.nextView(), false, func(i int) bool {
 		return s.Endpoints[i].effective.Health() != policies.Down
 	})
+	split := c.settings.Split
+	split.Barred = func(i int) bool { return s.Endpoints[i].barred() }
+	split.Apply(next.View, c.nextView)
 	c.current.Store(&next)
+	c.tellPanic(old, &next)
 	if len(next.View.Up) == 0 {
 		return // there is nowhere to rescue anything to
 	}
 	for _, e := range lost { // after the view without them is out
 		e.Transport.Rescue()
+	}
+}
+
+func (c *Cluster) nextView() uint32 {
+	c.viewGen++
+	return c.viewGen
+}
+
+// Panic reports whether health is ignored for some or all of the requests, since so little is up.
+func (s *Snapshot) Panic() bool {
+	return s.View.Panic || slices.ContainsFunc(s.View.Parts, func(p policies.Part) bool { return p.View.Panic })
+}
+
+// tellPanic logs when panic begins and ends.
+func (c *Cluster) tellPanic(old, s *Snapshot) {
+	switch was := old != nil && old.Panic(); {
+	case s.Panic() && !was:
+		c.log.Warn("panic: so little is up that health is ignored", "up", len(s.View.Up), "of", len(s.Endpoints))
+	case was && !s.Panic():
+		c.log.Info("panic is over", "up", len(s.View.Up), "of", len(s.Endpoints))
 	}
 }
 

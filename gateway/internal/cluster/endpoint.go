@@ -44,6 +44,11 @@ func newEndpoint(c *Cluster, in discovery.Instance, num uint32) *Endpoint {
 	}
 }
 
+// barred reports whether an operator, here or in the catalogue, took e out. Panic does not overrule that.
+func (e *Endpoint) barred() bool {
+	return e.effective == EffectiveDraining || e.override == ForceDown
+}
+
 // Begin counts an attempt in flight. Each Begin is followed by one End.
 func (e *Endpoint) Begin() {
 	e.attempts.Add(1)

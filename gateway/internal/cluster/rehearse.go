@@ -17,6 +17,12 @@ func (c *Cluster) Rehearse(s *Snapshot) (r *Snapshot, end func(), err error) {
 	t, v, next := *s.Table, *s.View, *s
 	t.Ejector = nil
 	v.Table = &t
+	v.Parts = make([]policies.Part, len(s.View.Parts))
+	for i, part := range s.View.Parts {
+		pv := *part.View
+		pv.Table = &t
+		v.Parts[i] = policies.Part{View: &pv, Upto: part.Upto}
+	}
 	next.Table, next.View, next.Observer = &t, &v, nil
 	if p, ok := s.policy.(policies.Rehearser); ok {
 		rehearsal, err := p.Rehearse(&t)

@@ -60,7 +60,7 @@ func (c *Cluster) Status() Status {
 	defer c.mu.Unlock()
 	s, now := c.current.Load(), time.Now()
 	out := Status{
-		Name: c.name, Origin: c.state.Origin.String(), Generation: s.Table.Gen, Up: len(s.View.Up), Panic: s.View.Panic,
+		Name: c.name, Origin: c.state.Origin.String(), Generation: s.Table.Gen, Up: len(s.View.Up), Panic: s.Panic(),
 		Endpoints: make([]EndpointStatus, 0, len(s.Endpoints)),
 	}
 	if c.state.Origin != discovery.OriginNone && c.state.Origin != discovery.OriginStatic {

@@ -42,6 +42,7 @@ type perRequest struct {
 	admitted bool   // it counts as in flight in the cluster
 	retried  bool   // it counts as a retry in flight
 	snap     *cluster.Snapshot
+	view     *policies.View // the part of the snapshot's view that the request has, or the whole
 	req      policies.Request
 
 	attempt         // the one in hand
@@ -138,6 +139,7 @@ func (x *exchange) describe(trusted bool, seq uint64) {
 		r.KeyHash = xxhash.Sum64(key)
 		r.Flags |= policies.HasKey
 	}
+	x.enterPart()
 	if x.explain != nil {
 		x.explain.describe(x)
 	}

@@ -49,7 +49,8 @@ func (e *explaining) describe(x *exchange) {
 	if r.StickyEP >= 0 {
 		e.Sticky = s.Endpoints[r.StickyEP].ID
 	}
-	e.Up, e.Of = len(s.View.Up), len(s.Endpoints)
+	e.Up, e.Of = len(x.view.Up), len(s.Endpoints)
+	e.Part = partOf(x)
 }
 
 // pick asks the policy as [exchange.pick] does. Built-in policies say nothing of themselves: it is said for them.
@@ -57,7 +58,7 @@ func (e *explaining) pick(x *exchange) int {
 	e.exclude(x)
 	known := len(e.trace.Decisions)
 	began := time.Now()
-	i := x.snap.Picker.Pick(&x.req, x.snap.View)
+	i := x.snap.Picker.Pick(&x.req, x.view)
 	nanos := time.Since(began).Nanoseconds()
 	if len(e.trace.Decisions) == known {
 		d := policies.Decision{Policy: e.Policy, Digest: e.Digest, Call: "pick", Endpoint: i, Reason: x.req.Reason, Nanos: nanos, Result: "ok"}
@@ -80,19 +81,21 @@ func (e *explaining) exclude(x *exchange) {
 	s, r := x.snap, &x.req
 	absent := x.route.Cluster.Absent(s)
 	candidate := make([]bool, len(s.Endpoints))
-	for _, i := range s.View.Candidates(r) {
+	for _, i := range x.view.Candidates(r) {
 		candidate[i] = true
 	}
 	for i, ep := range s.Endpoints {
-		reason := absent[i]
+		reason, tried := absent[i], r.HasTried(uint32(i))
 		switch {
-		case reason != "":
-		case r.HasTried(uint32(i)):
-			reason = "tried"
-		case !candidate[i]:
-			reason = "other tier"
-		default:
+		case candidate[i] && !tried: // in panic even if it is down
 			continue
+		case reason != "":
+		case tried:
+			reason = "tried"
+		case !x.view.Usable(i):
+			reason = "other part"
+		default:
+			reason = "other tier"
 		}
 		if len(e.Excluded) == maxExcluded {
 			e.Cut = true
@@ -100,6 +103,33 @@ func (e *explaining) exclude(x *exchange) {
 		}
 		e.Excluded = append(e.Excluded, Exclusion{ep.ID, reason})
 	}
+}
+
+// partOf describes the part of the view that a request has; nil if the view is undivided.
+func partOf(x *exchange) *ExplainedPart {
+	parts := x.snap.View.Parts
+	if len(parts) == 0 {
+		return nil
+	}
+	p := &ExplainedPart{Of: len(parts)}
+	from := -1.0
+	for i := range parts {
+		if parts[i].View == x.view {
+			p.Number, p.Panic = i+1, x.view.Panic
+			p.Share = (float64(parts[i].Upto) - from) / (1 << 32)
+		}
+		from = float64(parts[i].Upto)
+	}
+	if p.Number == 0 {
+		p.Left = "the affinity cookie names an endpoint of another part"
+	}
+	return p
+}
+
+// widened notes that the request goes on with the whole view.
+func (e *explaining) widened(x *exchange, why string) {
+	e.Part.Left = why
+	e.Up = len(x.view.Up)
 }
 
 // begun notes an attempt that begins. Attempts are numbered in that order.

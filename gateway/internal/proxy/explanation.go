@@ -24,8 +24,10 @@ type Explanation struct {
 	Digest  string `json:"digest,omitempty"` // of its module
 	Keyed   bool   `json:"keyed,omitempty"`  // it has an affinity key
 	Sticky  string `json:"sticky,omitempty"` // the endpoint that its affinity cookie names
-	Up      int    `json:"up"`               // endpoints that get traffic
+	Up      int    `json:"up"`               // endpoints that the request may go to
 	Of      int    `json:"of"`               // endpoints in all
+
+	Part *ExplainedPart `json:"part,omitempty"` // nil if all requests see the same
 
 	Excluded  []Exclusion         `json:"excluded,omitempty"` // at the last pick
 	Decisions []ExplainedDecision `json:"decisions,omitempty"`
@@ -37,10 +39,20 @@ type Explanation struct {
 	Cut     bool   `json:"cut,omitempty"`     // there was more than there is room for
 }
 
+// ExplainedPart says which part of the cluster a request was given: traffic is divided among tiers, among zones, or, in
+// panic, among all that there is.
+type ExplainedPart struct {
+	Number int     `json:"number"` // from 1; 0 if it had the whole from the beginning
+	Of     int     `json:"of"`
+	Share  float64 `json:"share,omitempty"` // of the requests, 0..1
+	Panic  bool    `json:"panic,omitempty"` // health is ignored there
+	Left   string  `json:"left,omitempty"`  // why it went on with the whole
+}
+
 // Exclusion is an endpoint that a pick could not take.
 type Exclusion struct {
 	Endpoint string `json:"endpoint"`
-	// Reason is "weight 0", "tried", "other tier", or "down", "draining" or "ejected" with a colon and what says so.
+	// Reason is "weight 0", "tried", "other tier", "other part", or "down", "draining" or "ejected" with a colon and what says so.
 	Reason string `json:"reason"`
 }
 

@@ -90,7 +90,8 @@ func (x *exchange) next() (endpoint int, v verdict, after time.Duration) {
 		return 0, stoppedPolicy, 0
 	}
 	x.refresh()
-	want := x.snap.Failover.Next(&x.req, x.snap.View, *o)
+	x.widenIfUsedUp()
+	want := x.snap.Failover.Next(&x.req, x.view, *o)
 	r := &x.req
 	endpoint = policies.None
 	if want.Action == policies.Retry {
@@ -117,7 +118,7 @@ func (x *exchange) next() (endpoint int, v verdict, after time.Duration) {
 	after = max(want.After, 0)
 	if !x.mayTry(endpoint) {
 		x.unmade(endpoint)
-		if endpoint = x.pick(); endpoint == policies.None && len(x.snap.View.Up) > 0 && x.snap.View.Candidates(r) == nil {
+		if endpoint = x.pick(); endpoint == policies.None && len(x.view.Up) > 0 && x.view.Candidates(r) == nil {
 			r.NTried = 0 // everyone failed once: better the same again than none
 			after = max(after, roundPause/2+time.Duration(r.Rand%uint64(roundPause)))
 			endpoint = x.pick()
@@ -138,20 +139,17 @@ func (x *exchange) next() (endpoint int, v verdict, after time.Duration) {
 
 // pick asks the policy for an endpoint and believes no answer unchecked.
 func (x *exchange) pick() int {
-	x.req.ResetAnswers()
-	x.refresh()
-	var i int
-	if x.explain == nil {
-		i = x.snap.Picker.Pick(&x.req, x.snap.View)
-	} else {
-		i = x.explain.pick(x)
+	x.widenIfUsedUp()
+	i := x.ask()
+	if i == policies.None && x.widen("the policy found none in the part") {
+		i = x.ask()
 	}
 	if i == policies.None || i == policies.Rejected || x.mayTry(i) {
 		return i
 	}
 	x.route.cluster.badPicks.Add(1)
 	x.unmade(i)
-	for _, c := range x.snap.View.Candidates(&x.req) {
+	for _, c := range x.view.Candidates(&x.req) {
 		if !x.req.HasTried(c) {
 			return int(c)
 		}
@@ -159,8 +157,18 @@ func (x *exchange) pick() int {
 	return policies.None
 }
 
+// ask asks the policy about the view that the request has.
+func (x *exchange) ask() int {
+	x.req.ResetAnswers()
+	x.refresh()
+	if x.explain != nil {
+		return x.explain.pick(x)
+	}
+	return x.snap.Picker.Pick(&x.req, x.view)
+}
+
 func (x *exchange) mayTry(i int) bool {
-	return x.snap.View.MayServe(&x.req, i)
+	return x.view.MayServe(&x.req, i)
 }
 
 // perTry returns how long the coming attempt may take.
@@ -170,7 +178,7 @@ func (x *exchange) perTry() time.Duration {
 	switch r := &x.req; {
 	case x.route.PerTryTimeout > 0:
 		d = min(d, x.route.PerTryTimeout)
-	case left > 1 && r.Flags&policies.Idempotent != 0 && x.body.whole() && len(x.snap.View.Up) > 1:
+	case left > 1 && r.Flags&policies.Idempotent != 0 && x.body.whole() && max(len(x.view.Up), len(x.snap.View.Up)) > 1:
 		d /= time.Duration(left) // an endpoint that hangs leaves the others their share
 	}
 	if t := x.req.Timeout; t > 0 {
