@@ -6,6 +6,7 @@ import (
 	"io"
 	"log/slog"
 	"math/rand/v2"
+	"os"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -19,7 +20,12 @@ import (
 	"github.com/weir-lb/weir/wasmhost"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	if os.Getenv(compileOnly) != "" {
+		compileStdin()
+	}
+	goleak.VerifyTestMain(m)
+}
 
 func TestNext(t *testing.T) {
 	refused := policies.Outcome{Endpoint: 0, Class: policies.Refused}

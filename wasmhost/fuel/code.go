@@ -1,5 +1,7 @@
 package fuel
 
+import "time"
+
 // body is a function in reading: what of it is copied, and what comes between.
 type body struct {
 	locals  span // groups of locals, without their count
@@ -35,6 +37,7 @@ type block struct {
 	wrapped bool
 	paid    int
 	wraps   int // loops that are wrapped, among this block and those around it
+	ways    ways
 }
 
 func (p *parser) codeSection() {
@@ -67,7 +70,6 @@ func (p *parser) codeSection() {
 func (p *parser) body(t FuncType, blocks []block) body {
 	f := body{scratch: -1}
 	locals := len(t.Params)
-	start := p.at
 	f.groups = p.count("groups of locals", 2, p.left())
 	begin := p.at
 	for range f.groups {
@@ -82,38 +84,61 @@ func (p *parser) body(t FuncType, blocks []block) body {
 	f.locals = span(p.b[begin:p.at])
 	f.edits = append(f.edits, edit{kind: charge, n: EntryCharge + int64(locals)})
 
-	w := walk{parser: p, f: &f, locals: locals, blocks: append(blocks[:0], block{kind: opBlock}), opened: 1, begin: p.at}
+	w := walk{parser: p, f: &f, locals: locals, blocks: append(blocks[:0], block{kind: opBlock}), begin: p.at}
+	w.e = p.e
+	w.e.begin(locals, p.globals, p.mutable)
+	w.blocks[0].ways = w.e.open(opBlock, 0, len(t.Results))
+	w.e.call(len(t.Params))
+	w.e.refill()
 	for len(w.blocks) > 0 {
 		w.instruction()
 	}
 	f.code = span(p.b[w.begin:p.at])
-	if w.bulk {
+	if w.scratch {
 		f.scratch = locals
 		locals++
 	}
-	if p.work += (w.opened + len(f.edits)) * max(locals, 1); p.work > MaxCompileWork {
-		p.refuse(start, "blocks x locals come to more than %d so far: it would take too long to compile", MaxCompileWork)
-	}
+	w.weigh()
+	p.work += w.e.work()
+	p.e = w.e
 	return f
 }
 
 // walk is one pass over the instructions of a body.
 type walk struct {
 	*parser
-	f      *body
-	locals int
-	blocks []block
-	opened int // blocks so far, the body and the targets of br_table included
-	bulk   bool
-	begin  int
+	e       effort
+	f       *body
+	locals  int
+	blocks  []block
+	scratch bool
+	begin   int
 }
 
-func (w *walk) push(kind operands, paid int) {
-	if len(w.blocks) > MaxNesting {
-		w.refuse(w.at, "blocks are nested more than %d deep", MaxNesting)
+func (w *walk) push(kind operands, paid, params, results int) {
+	most := MaxNesting
+	if w.limits.Large {
+		most = MaxDeepNesting
 	}
-	w.blocks = append(w.blocks, block{kind: kind, paid: paid, wraps: w.blocks[len(w.blocks)-1].wraps})
-	w.opened++
+	if len(w.blocks) > most {
+		w.refuse(w.at, "blocks are nested more than %d deep", most)
+	}
+	w.blocks = append(w.blocks, block{kind: kind, paid: paid, wraps: w.blocks[len(w.blocks)-1].wraps, ways: w.e.open(kind, params, results)})
+	w.weigh()
+}
+
+// weigh refuses code that would keep the compiler busy: no context stops it.
+func (w *walk) weigh() {
+	most := MaxCompileWork
+	if w.limits.Large {
+		most = MaxLargeWork
+	}
+	if w.work+w.e.work() > most {
+		w.refuse(w.at, "the code so far would take too long to compile: over %v by estimate", time.Duration(most))
+	}
+	if w.e.bytes() > MaxCompileSpace {
+		w.refuse(w.at, "this function would take too much memory to compile: over %d MiB by estimate", MaxCompileSpace>>20)
+	}
 }
 
 func (w *walk) edit(at int, kind editKind, n int64) {
@@ -123,15 +148,20 @@ func (w *walk) edit(at int, kind editKind, n int64) {
 // pushLoop opens a loop whose opcode is at. One that takes no values is wrapped: see body.emit.
 func (w *walk) pushLoop(at int) {
 	behind := w.at
-	params, _, cost := w.blockType()
+	params, results, cost := w.blockType()
 	kind, wrapped := charge, params == 0
 	if wrapped {
 		kind = chargeRound
 		w.edit(at, openLoop, int64(w.at-behind))
-		w.opened += wrappers
+		w.e.wrap()
 	}
 	w.edit(w.at, kind, 1+cost)
-	w.push(opLoop, len(w.f.edits)-1)
+	w.push(opLoop, len(w.f.edits)-1, params, results)
+	if wrapped {
+		w.e.next()
+	} else {
+		w.e.refill()
+	}
 	if wrapped {
 		top := &w.blocks[len(w.blocks)-1]
 		top.wrapped = true
@@ -144,6 +174,7 @@ func (w *walk) label() {
 	at := w.at
 	i := int(w.index("label", len(w.blocks)))
 	top := len(w.blocks) - 1
+	w.e.branch(&w.blocks[top-i].ways)
 	if left := w.blocks[top].wraps - w.blocks[top-i].wraps; left > 0 {
 		w.edit(at, relabel, int64(i+wrappers*left))
 		w.f.edits[len(w.f.edits)-1].size = byte(w.at - at)
@@ -152,8 +183,9 @@ func (w *walk) label() {
 
 // operandCharge notes that the instruction at has a cost by its i32 operand on top of the stack.
 func (w *walk) operandCharge(at int, kind editKind, n int64) {
-	w.bulk = true
+	w.scratch = true
 	w.edit(at, kind, n)
+	w.e.bulk()
 }
 
 func (w *walk) instruction() {
@@ -161,13 +193,21 @@ func (w *walk) instruction() {
 	top := &w.blocks[len(w.blocks)-1]
 	paid := top.paid
 	w.f.edits[paid].n++
+	w.e.instruction()
 	c := w.byte()
 	switch opcodes[c] {
 	case none:
+	case heavy:
+		w.e.heavy()
+	case opReturn:
+		w.e.branch(&w.blocks[0].ways)
+		w.e.dead = true
+	case opUnreachable:
+		w.e.dead = true
 	case opBlock, opIf:
-		_, _, cost := w.blockType()
+		params, results, cost := w.blockType()
 		w.f.edits[paid].n += cost
-		w.push(opcodes[c], paid)
+		w.push(opcodes[c], paid, params, results)
 	case opLoop:
 		w.pushLoop(at)
 	case opElse:
@@ -175,35 +215,57 @@ func (w *walk) instruction() {
 			w.malformed(at, "else without if")
 		}
 		top.kind = opElse
+		w.e.elsewhere(&top.ways)
 	case opEnd:
+		w.e.end(top.kind, &top.ways)
 		if top.wrapped {
 			w.edit(w.at, closeLoop, 0)
 		}
 		w.blocks = w.blocks[:len(w.blocks)-1]
 	case label:
 		w.label()
+		w.e.dead = true
+	case labelIf:
+		w.label()
+		w.e.next()
 	case labels:
 		n := w.count("labels", 1, w.left())
 		for range n + 1 {
 			w.label()
 		}
-		w.opened += n
-	case funcIndex, refFunc:
+		w.e.dead = true
+	case funcIndex:
+		t := w.types[w.funcs[w.index("function", len(w.funcs))]]
+		w.e.call(len(t.Params) + len(t.Results))
+	case refFunc:
 		w.index("function", len(w.funcs))
 	case callIndirect:
-		w.index("type", len(w.types))
+		t := w.types[w.index("type", len(w.types))]
 		w.index("table", len(w.tables))
+		w.e.heavy()
+		w.e.call(len(t.Params) + len(t.Results))
 	case selectTyped:
 		if at, n := w.at, w.u32(); n != 1 {
 			w.malformed(at, "select of %d types, want 1", n)
 		}
 		w.valType()
 	case localIndex:
-		w.index("local", w.locals)
+		i := int(w.index("local", w.locals))
+		if c != codeLocalGet {
+			w.e.set(i)
+		} else {
+			w.e.get(i)
+		}
 	case globalIndex:
-		w.index("global", w.globals)
+		i := int(w.index("global", w.globals))
+		if c != codeGlobalGet {
+			w.e.set(w.locals + i)
+		} else {
+			w.e.get(w.locals + i)
+		}
 	case tableIndex:
 		w.index("table", len(w.tables))
+		w.e.heavy()
 	case memArg:
 		w.memory(at)
 		if at, align := w.at, w.u32(); align > 3 {
@@ -260,6 +322,7 @@ func (w *walk) memory(at int) {
 	if w.memories == 0 {
 		w.malformed(at, "an instruction for memory, want a memory")
 	}
+	w.e.access()
 }
 
 func (w *walk) data() {
@@ -272,6 +335,7 @@ func (w *walk) data() {
 func (w *walk) prefixed(at int) {
 	switch op := w.u32(); op {
 	case 0, 1, 2, 3, 4, 5, 6, 7: // saturating conversions
+		w.e.heavy()
 	case memoryInit:
 		w.memory(at)
 		w.data()

@@ -28,18 +28,24 @@ const (
 	MaxModule      = 8 << 20   // bytes
 	MaxCode        = 1 << 20   // bytes of the code section, unless Limits.Large
 	MaxBody        = 64 << 10  // bytes of one function, unless Limits.Large
-	MaxNesting     = 512       // blocks within blocks
+	MaxNesting     = 512       // blocks within blocks, unless Limits.Large
+	MaxDeepNesting = 4096      // with it: Go compiles a function to as many blocks as it has places to go on from
 	MaxLocals      = 256       // of one function, parameters included
 	MaxFuncs       = 20_000    // imported and own
 	MaxTypes       = 20_000    //
 	MaxGlobals     = 20_000    //
+	MaxMutable     = 1000      // globals that are mutable: the compiler loads each after each call
 	MaxExports     = 20_000    //
 	MaxTables      = 64        //
 	MaxTableSize   = 64 << 10  // entries: the sum of the tables' minima, and the maximum of each
 	MaxElements    = 256 << 10 // entries of all element segments
 	MaxSegments    = 64 << 10  // element or data segments
 	MaxData        = 4 << 20   // bytes of all data segments
-	MaxCompileWork = 2 << 20   // sum over functions of blocks x locals: wazero's compiler takes time in proportion
+	// Of wazero's compiler, by the estimate in work.go. A Go guest with fmt and encoding/json comes to 4.4 s and 22 MiB, and
+	// takes 1.3 s; one with fmt alone to half; guests in other languages to less than 50 ms.
+	MaxCompileWork  = 2_500_000_000 // nanoseconds for all functions
+	MaxLargeWork    = 5_500_000_000 // with Limits.Large
+	MaxCompileSpace = 250 << 20     // bytes for the worst function
 )
 
 // Slice is the fuel that is at hand at most. The dearest instructions, divisions, take 5 ns a unit.
@@ -58,7 +64,7 @@ const (
 type Limits struct {
 	MemoryPages uint32 // most pages (64 KiB) of memory; the module's own maximum is lowered to it
 	Start       int64  // fuel that the instance begins with, 0 or more: a start section runs on it
-	Large       bool   // lift MaxCode and MaxBody to MaxModule, as guests with a language runtime need
+	Large       bool   // lift MaxCode and MaxBody to MaxModule, MaxNesting to MaxDeepNesting, as guests with a language runtime need
 }
 
 // Metered is a module that counts its fuel, and what it says of itself. Its slices must not be changed.

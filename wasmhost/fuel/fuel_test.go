@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/weir-lb/weir/wasmhost/fuel"
+	"github.com/weir-lb/weir/wasmhost/fuel/fueltest"
 )
 
 var limits = fuel.Limits{MemoryPages: 64, Start: 1000}
@@ -148,7 +149,7 @@ func TestMeterBoundsWhatTheCompilerWouldSuffer(t *testing.T) {
 		"513 blocks deep":    {nested(513), "nested"},
 		"256 locals":         {body([]byte{0x0b}, 256), ""},
 		"257 locals":         {body([]byte{0x0b}, 257), "locals"},
-		"blocks x locals":    {body(append(bytes.Repeat([]byte{0x02, 0x40, 0x0b}, 9000), 0x0b), 250), "too long to compile"},
+		"20,000 blocks":      {body(append(bytes.Repeat([]byte{0x02, 0x40, 0x0b}, 20_000), 0x0b), 250), "too long to compile"},
 		"a body of 65 KiB":   {body(append(bytes.Repeat([]byte{0x01}, 65<<10), 0x0b), 0), "body of"},
 		"a module of 9 MiB":  {make([]byte, 9<<20), "want at most"},
 		"20,001 functions":   {mod(sec(1, 1, 0x60, 0, 0), long(3, append([]byte{0xa1, 0x9c, 1}, make([]byte, 20_001)...))), "functions"},
@@ -185,6 +186,21 @@ func body(b []byte, locals int) []byte {
 	}
 	b = append(head, b...)
 	return mod(sec(1, 1, 0x60, 0, 0), sec(3, 1, 0), long(10, append(append([]byte{1}, uleb(len(b))...), b...)))
+}
+
+// TestMeterRefusesWhatKeepsTheCompilerBusy: of each shape there is a size that is refused before it is compiled.
+func TestMeterRefusesWhatKeepsTheCompilerBusy(t *testing.T) {
+	for _, s := range fueltest.Shapes() {
+		for _, large := range []bool{false, true} {
+			size, err := 1, error(nil)
+			for ; err == nil && size < 16<<20; size *= 4 {
+				_, err = fuel.Meter(s.Module(size, 1), fuel.Limits{MemoryPages: 64, Start: 1000, Large: large})
+			}
+			if e := (*fuel.Error)(nil); !errors.As(err, &e) || !e.Refused {
+				t.Errorf("%s of size %d, large %t: %v, want it refused", s.Name, size, large, err)
+			}
+		}
+	}
 }
 
 func TestMeteredSaysWhatTheModuleHas(t *testing.T) {

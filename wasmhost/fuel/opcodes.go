@@ -6,12 +6,16 @@ type operands byte
 const (
 	unknown operands = iota // not an instruction that is accepted
 	none
+	heavy
 	opBlock
 	opLoop
 	opIf
 	opElse
 	opEnd
+	opUnreachable
+	opReturn
 	label
+	labelIf
 	labels
 	funcIndex
 	callIndirect
@@ -38,11 +42,11 @@ var opcodes = func() (t [256]operands) {
 			t[i] = o
 		}
 	}
-	fill(0x00, 0x01, none) // unreachable, nop
+	t[0x00], t[0x01] = opUnreachable, none // nop
 	t[0x02], t[0x03], t[0x04], t[0x05], t[0x0b] = opBlock, opLoop, opIf, opElse, opEnd
-	fill(0x0c, 0x0d, label) // br, br_if
-	t[0x0e] = labels        // br_table
-	t[0x0f] = none          // return
+	t[0x0c], t[0x0d] = label, labelIf // br, br_if
+	t[0x0e] = labels                  // br_table
+	t[0x0f] = opReturn
 	t[0x10], t[0x11] = funcIndex, callIndirect
 	fill(0x1a, 0x1b, none) // drop, select
 	t[0x1c] = selectTyped
@@ -52,7 +56,12 @@ var opcodes = func() (t [256]operands) {
 	fill(0x28, 0x3e, memArg)
 	t[0x3f], t[0x40] = memZero, memGrow
 	t[0x41], t[0x42], t[0x43], t[0x44] = varI32, varI64, fixed4, fixed8
-	fill(0x45, 0xc4, none) // comparisons, arithmetic, conversions, sign extension
+	fill(0x45, 0xc4, none)  // comparisons, arithmetic, conversions, sign extension
+	fill(0x6d, 0x70, heavy) // i32.div_s ... i32.rem_u
+	fill(0x7f, 0x82, heavy) // i64.div_s ... i64.rem_u
+	fill(0xa8, 0xab, heavy) // i32.trunc_f32_s ...
+	fill(0xae, 0xb1, heavy) // ... i64.trunc_f64_u
+	fill(0xb2, 0xba, heavy) // f32.convert_i32_s ... f64.convert_i64_u
 	t[0xd0], t[0xd1], t[0xd2] = refNull, none, refFunc
 	t[0xfc] = prefixFC
 	return t

@@ -40,11 +40,13 @@ type parser struct {
 	memories int
 	minPages uint32
 	globals  int
+	mutable  int // of the globals
 	exports  []Export
 	elements int
 	segments int // data segments
 	bodies   []body
 	work     int
+	e        effort
 	names    map[uint32]string
 
 	datacount int // -1 if absent
@@ -151,7 +153,9 @@ func (p *parser) typeSection() {
 			p.refuse(at, "type form 0x%02x, want 0x60 (function)", c)
 		}
 		params := p.valTypes("parameters")
-		p.types = append(p.types, FuncType{params, p.valTypes("results")})
+		t := FuncType{params, p.valTypes("results")}
+		p.types = append(p.types, t)
+		p.work += (len(t.Params) + len(t.Results)) * typeWork
 	}
 }
 
@@ -224,6 +228,10 @@ func (p *parser) globalSection() {
 		at := p.at
 		if c := p.byte(); c > 1 {
 			p.malformed(at, "mutability 0x%02x, want 0 or 1", c)
+		} else if c == 1 {
+			if p.mutable++; p.mutable > MaxMutable {
+				p.refuse(at, "more than %d mutable globals", MaxMutable)
+			}
 		}
 		p.constant()
 	}
