@@ -64,6 +64,8 @@ type options struct {
 	route    Route
 	config   Config
 	listen   func(net.Listener) net.Listener
+	split    policies.Split
+	instance func(i int, in *discovery.Instance) // what is special about endpoint i
 }
 
 // gateway is a server before some endpoints.
@@ -95,7 +97,7 @@ func startAt(tb testing.TB, o options, addresses ...string) *gateway {
 		o.failover = &policies.NextEndpoint{Conditions: transient}
 	}
 	c, err := cluster.New("web", cluster.Settings{
-		Policy: o.policy, Failover: o.failover, Sticky: o.sticky, PolicyName: "in_order", PolicyDigest: "d1",
+		Policy: o.policy, Failover: o.failover, Sticky: o.sticky, PolicyName: "in_order", PolicyDigest: "d1", Split: o.split, Zone: "here",
 		Transport: func(address string) cluster.Transport {
 			p := o.pool
 			p.Address = address
@@ -107,7 +109,11 @@ func startAt(tb testing.TB, o options, addresses ...string) *gateway {
 	}
 	var instances []discovery.Instance
 	for i, address := range addresses {
-		instances = append(instances, discovery.Instance{ID: fmt.Sprint(i), Address: address, Weight: 1, Status: discovery.Passing})
+		in := discovery.Instance{ID: fmt.Sprint(i), Address: address, Weight: 1, Status: discovery.Passing}
+		if o.instance != nil {
+			o.instance(i, &in)
+		}
+		instances = append(instances, in)
 	}
 	c.Apply(discovery.State{Instances: instances, Origin: discovery.OriginStatic, At: time.Now()})
 	if o.config.Routes == nil {
@@ -154,7 +160,10 @@ func (g *gateway) dial() *gatewaytest.Client {
 func (g *gateway) apply(statuses ...discovery.Status) {
 	s := discovery.State{Origin: discovery.OriginLive, At: time.Now()}
 	for i, e := range g.cluster.Load().Endpoints {
-		s.Instances = append(s.Instances, discovery.Instance{ID: e.ID, Address: e.Address, Weight: 1, Status: statuses[i]})
+		pe := g.cluster.Load().Table.Endpoints[i]
+		s.Instances = append(s.Instances, discovery.Instance{
+			ID: e.ID, Address: e.Address, Weight: 1, Status: statuses[i], Tier: pe.Tier, Zone: g.cluster.Load().Table.Zones[pe.Zone],
+		})
 	}
 	g.cluster.Apply(s)
 }
