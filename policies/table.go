@@ -174,6 +174,9 @@ func NewState(h Health) *State {
 // Load returns column c.
 func (s *State) Load(c Column) uint32 { return s.cols[c].Load() }
 
+// Cell returns column c itself, for those who read it often.
+func (s *State) Cell(c Column) *atomic.Uint32 { return &s.cols[c] }
+
 // Store sets column c.
 func (s *State) Store(c Column, x uint32) { s.cols[c].Store(x) }
 

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"math/bits"
 	"strings"
+	"sync/atomic"
 
 	"github.com/cespare/xxhash/v2"
 	"github.com/tetratelabs/wazero"
@@ -48,6 +49,7 @@ type instance struct {
 	batch   [maxRecords]record
 	table   *policies.Table
 	states  []*policies.State // of the table's endpoints
+	cells   []*atomic.Uint32  // the live columns that are wanted, one after the other
 	layout  tableLayout
 	view    *policies.View // what up[] holds; views are immutable
 	fresh   int64          // when the live columns were written, by the request's clock
@@ -220,6 +222,12 @@ func (in *instance) setTable(t *policies.Table) error {
 	for _, e := range t.Endpoints {
 		in.states = append(in.states, e.State)
 	}
+	in.cells = in.cells[:0]
+	for _, c := range in.columns {
+		for _, s := range in.states {
+			in.cells = append(in.cells, s.Cell(c))
+		}
+	}
 	l.write(in.tab.view, t)
 	l.writeColumn(in.tab.view, in.states, policies.ColHealth)
 	in.writeColumns()
@@ -254,7 +262,7 @@ func (in *instance) ask(f api.Function, r *policies.Request, v *policies.View, o
 	writeRequest(in.req.view, r, v, o)
 	in.call.req, in.call.now, in.call.rand = r, r.Now, r.Rand
 	in.stack[0] = uint64(in.req.at)
-	budget := in.module.options.Fuel.pick()
+	budget := in.module.pickFuel
 	err := in.invoke(f, inPick, budget)
 	in.call.req = nil
 	in.answer, in.used = int32(in.stack[0]), budget-in.tank.Left()
@@ -263,8 +271,14 @@ func (in *instance) ask(f api.Function, r *policies.Request, v *policies.View, o
 
 // writeColumns rewrites the live columns that the guest wants.
 func (in *instance) writeColumns() {
+	cells, n := in.cells, len(in.states)
 	for _, c := range in.columns {
-		in.layout.writeColumn(in.tab.view, in.states, c)
+		column := in.tab.view[in.layout.cols[c]:][:4*n]
+		for _, cell := range cells[:n] {
+			le.PutUint32(column, cell.Load())
+			column = column[4:]
+		}
+		cells = cells[n:]
 	}
 }
 

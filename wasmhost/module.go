@@ -25,6 +25,7 @@ type Module struct {
 	options  Options
 	info     Info
 	shared   *shared
+	pickFuel int64
 
 	mu       sync.Mutex
 	users    int // policies, and the module's owner; the last one closes compiled
@@ -61,7 +62,7 @@ func (h *Host) Load(ctx context.Context, wasm []byte, o Options) (*Module, error
 		return nil, fmt.Errorf("policy %q: %w", o.Name, err)
 	}
 	digest := sha256.Sum256(wasm)
-	m := &Module{host: h, options: o, users: 1, info: Info{Name: o.Name, SHA256: hex.EncodeToString(digest[:]), Size: len(wasm), Engine: h.engine}}
+	m := &Module{host: h, options: o, pickFuel: o.Fuel.pick(), users: 1, info: Info{Name: o.Name, SHA256: hex.EncodeToString(digest[:]), Size: len(wasm), Engine: h.engine}}
 	if m.shared = (&shared{log: h.log.With("policy", o.Name), now: o.Now}); o.Inherit != nil {
 		m.shared = o.Inherit.shared
 	}

@@ -175,20 +175,26 @@ func (p *Policy) ask(r *policies.Request, v *policies.View, o *policies.Outcome)
 	if n == 1 {
 		return p.shards[0].ask(r, v, o)
 	}
-	own := r.Instance % n
+	own := r.Instance
+	if own >= n {
+		own %= n // of a policy that has more
+	}
 	if o != nil {
 		return p.shards[own].ask(r, v, o)
 	}
-	for k := range n {
-		s := p.shards[(own+k)%n]
-		if !s.mu.TryLock() {
-			continue
-		}
-		if s.in == nil || s.in.table != v.Table {
+	for k := own; ; {
+		if s := p.shards[k]; s.mu.TryLock() {
+			if s.in != nil && s.in.table == v.Table {
+				return s.answer(r, v, nil)
+			}
 			s.mu.Unlock()
-			continue
 		}
-		return s.answer(r, v, nil)
+		if k++; k == n {
+			k = 0
+		}
+		if k == own {
+			break
+		}
 	}
 	return p.shards[own].ask(r, v, nil)
 }
