@@ -55,8 +55,13 @@ func (*callContext) Done() <-chan struct{} { return nil }
 // Err implements context.Context.
 func (*callContext) Err() error { return nil }
 
-// Value implements context.Context.
-func (*callContext) Value(any) any { return nil }
+// Value implements context.Context. Only while the instance is being made is there anything: where its memory comes from.
+func (c *callContext) Value(key any) any {
+	if c.in.mod == nil {
+		return withMemory.Value(key)
+	}
+	return nil
+}
 
 // trap is what a host function panics with to end the call. wazero hands it back as the call's error.
 type trap string
