@@ -230,6 +230,7 @@ func (w *walk) instruction() {
 		w.e.next()
 	case labels:
 		n := w.count("labels", 1, w.left())
+		w.e.choice(n)
 		for range n + 1 {
 			w.label()
 		}

@@ -5,7 +5,7 @@ import "math"
 // Weights of what wazero's compiler does, in nanoseconds and bytes: the most that any shape of package fueltest takes.
 const (
 	instrWork  = 150
-	heavyWork  = 6000 // an instruction that becomes many: call_indirect, table.get, divisions, conversions of floats
+	heavyWork  = 8000 // an instruction that becomes many: call_indirect, table.get, divisions, conversions of floats
 	funcWork   = 12_000
 	typeWork   = 700  // a value in a type
 	valueWork  = 300  // a variable where ways meet, or on the way there; branches count branchEdges times
@@ -239,10 +239,20 @@ func (e *effort) refill() {
 	e.end(opIf, &w)
 }
 
+// choice is a br_table: its labels are compared with each other.
+func (e *effort) choice(labels int) {
+	if !e.dead {
+		e.fixed += labels * labels / 4
+	}
+}
+
 // bulk is an instruction that the compiler makes a loop of.
 func (e *effort) bulk() {
 	e.refill()
 	e.call(0)
+	for range 3 {
+		e.heavy()
+	}
 	w := e.open(opLoop, 0, 0)
 	e.branch(&w)
 	e.end(opLoop, &w)

@@ -1,0 +1,17 @@
+;; lb_alloc gives memory that is not there.
+(module
+  (memory (export "memory") 1)
+  (global $heap (mut i32) (i32.const 1024))
+  (global $table (mut i32) (i32.const 0))
+  (func (export "lb_abi_v1") (param i64) (result i64)
+    (i64.const 0))
+  (func (export "lb_alloc") (param $what i32) (param $len i32) (result i32)
+    (i32.const 65528))
+  (func (export "lb_init") (param $config i32) (param $len i32) (result i32)
+    (i32.const 0))
+  (func (export "lb_endpoints") (param $table i32) (result i32)
+    (global.set $table (local.get $table)) (i32.const 0))
+  (func (export "lb_pick") (param $req i32) (result i32)
+    (if (i32.eqz (i32.load offset=32 (global.get $table))) (then (return (i32.const -1))))
+    (i32.load (i32.add (i32.add (global.get $table) (i32.load offset=36 (global.get $table)))
+      (i32.shl (i32.rem_u (i32.load offset=24 (local.get $req)) (i32.load offset=32 (global.get $table))) (i32.const 2))))))
