@@ -86,6 +86,8 @@ func (d *decoder) want(t reflect.Type, tag reflect.StructTag) string {
 		kind = "a percentage such as 20%"
 	case t.Kind() == reflect.Int || t.Kind() == reflect.Int64:
 		kind = "a whole number"
+	case t.Kind() == reflect.Float64:
+		kind = "a number"
 	case tag.Get("as") != "":
 		kind = d.form(tag.Get("as")).Want
 	}
@@ -130,6 +132,10 @@ func number(text string, t reflect.Type, tag reflect.StructTag) (x float64, ok b
 		digits, found := strings.CutSuffix(text, "%")
 		x, err := strconv.ParseFloat(digits, 64)
 		return x / 100, found && err == nil && !math.IsNaN(x)
+	}
+	if t.Kind() == reflect.Float64 {
+		x, err := strconv.ParseFloat(text, 64)
+		return x, err == nil && !math.IsNaN(x) && !math.IsInf(x, 0)
 	}
 	n, err := strconv.ParseInt(text, 10, 53)
 	return float64(n), err == nil

@@ -13,6 +13,7 @@ const (
 	fault                 // the next line of the timeline
 	notice                // a gateway learns what became of an endpoint
 	pass                  // time passes for policies
+	weigh                 // weights follow load
 )
 
 // event is something that will happen. Events at the same time happen in the order in which they were planned.

@@ -1,6 +1,8 @@
 package sim
 
 import (
+	"maps"
+	"math"
 	"slices"
 	"time"
 
@@ -21,6 +23,10 @@ type gateway struct {
 	seq      uint64
 	active   int // requests in flight
 	retrying int // retries in flight
+	inflight int // attempts in flight
+	weight   uint64
+	begun    []uint32 // attempts, by endpoint, since rates were counted
+	counted  int64
 }
 
 // newGateway makes gateway number n and builds its policy.
@@ -54,7 +60,7 @@ func (w *world) newGateway(n int) (*gateway, error) {
 			ID: s.Name, IDHash: nameHash(s.Name), Num: uint32(i + 1), Name: s.Name, Address: s.Name, Weight: s.Weight, Tier: s.Tier,
 			Zone: zone(s.Zone), State: policies.NewState(policies.Up),
 		}
-		for _, k := range slices.Sorted(mapsKeys(s.Meta)) {
+		for _, k := range slices.Sorted(maps.Keys(s.Meta)) {
 			e.Meta = append(e.Meta, policies.Pair{Key: k, Value: s.Meta[k]})
 		}
 		if g.table.SelfZone != 0 && e.Zone == g.table.SelfZone {
@@ -63,6 +69,7 @@ func (w *world) newGateway(n int) (*gateway, error) {
 		g.table.Endpoints = append(g.table.Endpoints, e)
 		g.up = append(g.up, true)
 	}
+	g.begun = make([]uint32, len(g.up))
 	if g.picker, err = g.policy.Build(g.table); err != nil {
 		return nil, err
 	}
@@ -70,10 +77,68 @@ func (w *world) newGateway(n int) (*gateway, error) {
 	return g, nil
 }
 
+// began counts an attempt at endpoint i, and looks at how the load lies then.
+func (g *gateway) began(w *world, i int) {
+	e := g.table.Endpoints[i]
+	e.AddInflight(1)
+	g.inflight++
+	g.begun[i]++
+	r := w.result
+	r.attempts++
+	if w.arrived <= r.first || w.now < r.from {
+		return
+	}
+	here := uint64(e.Inflight())
+	r.Peak = max(r.Peak, int(here))
+	if w.config.Bound == 0 || g.weight == 0 {
+		return
+	}
+	part := float64(g.inflight) * float64(e.Weight) / float64(g.weight)
+	r.PeakOverPart = max(r.PeakOverPart, float64(here)/part)
+	if float64(here) > math.Ceil(w.config.Bound*part-1e-9) {
+		r.OverBound++
+	}
+}
+
+// pass lets time pass for the policy.
+func (g *gateway) pass(now int64) {
+	g.advance.Advance(now)
+	if d := now - g.counted; d >= int64(time.Second) {
+		for i, n := range g.begun {
+			g.table.Endpoints[i].Store(policies.ColRPSMilli, uint32(float64(n)/time.Duration(d).Seconds()*1000))
+			g.begun[i] = 0
+		}
+		g.counted = now
+	}
+}
+
+// reweigh makes a new table with these weights.
+func (g *gateway) reweigh(weights []uint32) error {
+	t := *g.table
+	t.Gen++
+	t.Endpoints = make([]*policies.Endpoint, len(weights))
+	for i, e := range g.table.Endpoints {
+		now := *e
+		now.Weight = weights[i]
+		t.Endpoints[i] = &now
+	}
+	picker, err := g.policy.Build(&t)
+	if err != nil {
+		return err
+	}
+	g.table, g.picker = &t, picker
+	g.look()
+	return nil
+}
+
 // look makes the view of what the gateway takes for up.
 func (g *gateway) look() {
 	g.viewGen++
 	g.view = policies.NewView(g.table, g.viewGen, false, func(i int) bool { return g.up[i] })
+	g.weight = 0
+	for _, i := range g.view.Up {
+		g.weight += uint64(g.table.Endpoints[i].Weight)
+	}
 }
 
 // learn notes that endpoint i is up or down.

@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"cmp"
 	"time"
 
 	"github.com/weir-lb/weir/policies"
@@ -13,8 +14,11 @@ type request struct {
 	attempt  int32 // the newest that is under way; -1 is none
 	beside   int32 // the one that it was hedged from, while both are; -1 is none
 	next     int32 // the endpoint of the retry that is planned
+	group    int32 // that it is a part of
+	left     int32 // of a group, in its first: parts that are not answered
 	number   int   // of arrival
 	arrived  int64
+	worst    policies.Outcome // of a group, in its first
 	ask      policies.Request
 	retrying bool
 	spare    bool // a hedge counts as a retry in flight
@@ -26,6 +30,8 @@ type attempt struct {
 	request  int32
 	endpoint int32
 	start    int64
+	limit    int64 // when its time is up; 0 is never
+	until    int64 // when the worker that serves it will be done
 	work     time.Duration
 	waits    bool // in the queue of a server
 	there    bool // a server has it
@@ -60,19 +66,38 @@ func (w *world) newAttempt() int32 {
 
 func (w *world) freeAttempt(a int32) {
 	w.attempts[a].gen++
+	w.attempts[a].there = false
 	w.freeA = append(w.freeA, a)
 }
 
-// arrive takes the next request.
+// arrive takes the next request, or the next group of them.
 func (w *world) arrive() {
-	i := w.newRequest()
-	r := &w.requests[i]
-	r.gateway = int32(w.arrived % len(w.gateways))
-	r.attempt, r.beside, r.retrying, r.spare = -1, -1, false, false
-	r.number, r.arrived = w.arrived, w.now
+	w.result.came(w)
+	gateway := 0
+	if n := len(w.gateways); n > 1 {
+		gateway = w.chance.IntN(n)
+	}
+	number, first := w.arrived, int32(-1)
 	w.arrived++
+	for range w.config.Fan {
+		i := w.newRequest()
+		if first < 0 {
+			first = i
+			w.requests[i].left, w.requests[i].worst = int32(w.config.Fan), policies.Outcome{}
+		}
+		w.enter(i, int32(gateway), first, number)
+	}
+	w.planArrival()
+}
+
+// enter lets request i, of a group, come to a gateway.
+func (w *world) enter(i, gateway, group int32, number int) {
+	r := &w.requests[i]
+	r.gateway, r.group = gateway, group
+	r.attempt, r.beside, r.retrying, r.spare = -1, -1, false, false
+	r.number, r.arrived = number, w.now
 	w.open++
-	g := w.gateways[r.gateway]
+	g := w.gateways[gateway]
 	g.active++
 	instance := r.ask.Instance
 	r.ask = policies.Request{
@@ -87,13 +112,40 @@ func (w *world) arrive() {
 	if w.config.Timeout > 0 {
 		w.plan(event{at: w.now + int64(w.config.Timeout), kind: expiry, who: ^i, gen: r.gen})
 	}
-	w.refresh(r)
-	if e := g.picker.Pick(&r.ask, g.view); e >= 0 {
+	if e := w.pick(g, r); e >= 0 {
 		w.start(i, int32(e))
 	} else {
 		w.answer(i, policies.Outcome{Class: policies.PoolExhausted, Status: 503})
 	}
-	w.planArrival()
+}
+
+// pick asks the policy where the next attempt of r goes. What it may not name is not believed.
+func (w *world) pick(g *gateway, r *request) int {
+	r.ask.ResetAnswers()
+	w.refresh(r)
+	e := g.picker.Pick(&r.ask, g.view)
+	if e < 0 || g.view.MayServe(&r.ask, e) {
+		return e
+	}
+	w.result.misled++
+	w.unmade(g, r, e)
+	for _, c := range g.view.Candidates(&r.ask) {
+		if !r.ask.HasTried(c) {
+			return int(c)
+		}
+	}
+	return policies.None
+}
+
+// unmade tells the policy that nothing comes of its answer e, if that named an endpoint.
+func (w *world) unmade(g *gateway, r *request, e int) {
+	if g.observer == nil || e < 0 || e >= len(g.table.Endpoints) {
+		return
+	}
+	g.observer.Observe(g.view, policies.Feedback{
+		Outcome: policies.Outcome{Endpoint: e, Class: policies.Cancelled, Load: -1}, Now: w.now, Num: g.table.Endpoints[e].Num,
+		Tag: r.ask.Tag, Shadow: r.ask.ShadowTag, Instance: r.ask.Instance, Attempt: r.ask.Attempt, Unmade: true,
+	})
 }
 
 // refresh brings up to date what changes between calls of the policy.
@@ -118,10 +170,13 @@ func (w *world) start(i, endpoint int32) {
 		tag: r.ask.Tag, shadow: r.ask.ShadowTag, instance: r.ask.Instance,
 	}
 	r.attempt = n
-	w.gateways[r.gateway].table.Endpoints[endpoint].AddInflight(1)
-	w.result.attempts++
-	if d := r.ask.Hedge; d > 0 && int(r.ask.Attempt)+1 < w.config.Attempts {
+	w.gateways[r.gateway].began(w, int(endpoint))
+	if d := cmp.Or(r.ask.Hedge, w.config.Hedge); d > 0 && int(r.ask.Attempt)+1 < w.config.Attempts {
 		w.plan(event{at: w.now + int64(d), kind: company, who: n, gen: a.gen})
+	}
+	if d := w.perTry(r); d > 0 {
+		a.limit = w.now + int64(d)
+		w.planExpiry(n)
 	}
 	s := &w.servers[endpoint]
 	switch s.mode {
@@ -131,7 +186,7 @@ func (w *world) start(i, endpoint int32) {
 	case failing:
 		a.class, a.status = policies.BadStatus, 500
 		w.plan(event{at: w.now + int64(refuseAfter), kind: failure, who: n, gen: a.gen})
-	case serving:
+	case serving, pausing:
 		a.there = true
 		if !w.admit(s, n, s.Service.Draw(w.chance)) {
 			a.there = false
@@ -139,18 +194,26 @@ func (w *world) start(i, endpoint int32) {
 			w.plan(event{at: w.now + int64(refuseAfter), kind: failure, who: n, gen: a.gen})
 		}
 	}
-	if w.config.PerTry > 0 {
-		w.planExpiry(n)
+}
+
+// perTry returns how long the coming attempt of r may take, as a gateway has it; 0 is without end.
+func (w *world) perTry(r *request) time.Duration {
+	d := w.config.PerTry
+	if left := w.config.Attempts - int(r.ask.Attempt); d == 0 && w.config.Timeout > 0 && left > 1 {
+		d = (w.config.Timeout - time.Duration(w.now-r.arrived)) / time.Duration(left)
 	}
+	if t := r.ask.Timeout; t > 0 && (d == 0 || t < d) {
+		d = t
+	}
+	return d
 }
 
 // refuseAfter is how long it takes to learn that nobody listens, or to get an error that costs no work.
 const refuseAfter = 200 * time.Microsecond
 
 func (w *world) planExpiry(n int32) {
-	if w.config.PerTry > 0 {
-		a := &w.attempts[n]
-		w.plan(event{at: a.start + int64(w.config.PerTry), kind: expiry, who: n, gen: a.gen})
+	if a := &w.attempts[n]; a.limit > 0 {
+		w.plan(event{at: a.limit, kind: expiry, who: n, gen: a.gen})
 	}
 }
 
@@ -229,6 +292,7 @@ func (w *world) close(n int32, o policies.Outcome, final, loser bool) {
 	}
 	e := g.table.Endpoints[a.endpoint]
 	ended(e, &o)
+	g.inflight--
 	if g.observer != nil {
 		g.observer.Observe(g.view, policies.Feedback{
 			Outcome: o, Now: w.now, Num: e.Num, Tag: a.tag, Shadow: a.shadow, Instance: a.instance, Attempt: a.number, Final: final, Loser: loser,
@@ -256,102 +320,6 @@ func (w *world) close(n int32, o policies.Outcome, final, loser bool) {
 	}
 }
 
-// end ends an attempt, and does with its request what follows.
-func (w *world) end(n int32, o policies.Outcome) {
-	i := w.attempts[n].request
-	r := &w.requests[i]
-	g := w.gateways[r.gateway]
-	other := r.beside
-	if other == n {
-		other = r.attempt
-	}
-	if o.Class == policies.OK {
-		if other >= 0 && other != n {
-			w.close(other, policies.Outcome{Sent: true}, false, true)
-		}
-		w.close(n, o, true, false)
-		w.answer(i, o)
-		return
-	}
-	if other >= 0 && other != n { // the other may still do it
-		r.ask.MarkTried(uint32(w.attempts[n].endpoint))
-		w.close(n, o, false, false)
-		r.attempt, r.beside = other, -1
-		return
-	}
-	o.Endpoint = int(w.attempts[n].endpoint)
-	q := &r.ask
-	q.MarkTried(uint32(o.Endpoint))
-	q.Attempt++
-	q.Last = o
-	w.refresh(r)
-	v := g.failover.Next(q, g.view, o)
-	next := policies.None
-	if v.Action == policies.Retry && int(q.Attempt) < w.config.Attempts && !q.NoRetry {
-		if next = v.Endpoint; next < 0 || !g.view.MayServe(q, next) {
-			next = g.picker.Pick(q, g.view)
-		}
-	}
-	if next < 0 || !w.mayRetry(g, r) {
-		w.close(n, o, true, false)
-		w.answer(i, o)
-		return
-	}
-	w.close(n, o, false, false)
-	after := v.After
-	if b := w.config.Backoff; b > 0 {
-		after += b/2 + time.Duration(w.chance.Int64N(int64(b/2)+1))
-	}
-	if after <= 0 {
-		w.retry(i, int32(next))
-		return
-	}
-	r.next = int32(next)
-	w.plan(event{at: w.now + int64(after), kind: again, who: i, gen: r.gen})
-}
-
-// mayRetry takes a share of the retry budget.
-func (w *world) mayRetry(g *gateway, r *request) bool {
-	if r.retrying {
-		return true
-	}
-	if g.retrying >= w.retryLimit(g) {
-		w.result.denied++
-		return false
-	}
-	g.retrying++
-	r.retrying = true
-	return true
-}
-
-func (w *world) retry(i, endpoint int32) {
-	w.result.retries++
-	w.start(i, endpoint)
-}
-
-// hedge starts a second attempt beside n.
-func (w *world) hedge(n int32) {
-	i := w.attempts[n].request
-	r := &w.requests[i]
-	g := w.gateways[r.gateway]
-	if r.beside >= 0 || g.retrying >= w.retryLimit(g) {
-		return
-	}
-	q := &r.ask
-	q.MarkTried(uint32(w.attempts[n].endpoint))
-	q.Attempt++
-	w.refresh(r)
-	e := g.picker.Pick(q, g.view)
-	if e < 0 {
-		return
-	}
-	g.retrying++
-	r.spare = true
-	r.beside = n
-	w.result.hedges++
-	w.start(i, int32(e))
-}
-
 // answer ends a request.
 func (w *world) answer(i int32, o policies.Outcome) {
 	r := &w.requests[i]
@@ -363,8 +331,22 @@ func (w *world) answer(i int32, o policies.Outcome) {
 	if r.spare {
 		g.retrying--
 	}
-	w.result.answered(w, r, o)
+	if first := &w.requests[r.group]; o.Class != policies.OK || first.left == 1 && first.worst.Class == policies.OK {
+		first.worst = o
+	}
+	if first := &w.requests[r.group]; first.left == 1 {
+		w.result.answered(w, first, first.worst)
+		first.left = 0
+		w.release(r.group)
+	} else {
+		first.left--
+	}
 	r.gen++
 	w.open--
-	w.freeR = append(w.freeR, i)
+	if r.group != i {
+		w.release(i)
+	}
 }
+
+// release forgets request i.
+func (w *world) release(i int32) { w.freeR = append(w.freeR, i) }

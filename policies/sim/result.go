@@ -8,51 +8,71 @@ import (
 	"github.com/weir-lb/weir/policies"
 )
 
-// Result is what a run came to. Requests of the warm-up are not in it, but for Elapsed.
+// Result is what a run came to. Requests of the warm-up are not in it, but where it says so.
 type Result struct {
-	Requests  int // answered, well or not
+	Requests  int // answered, well or not; a group is one
 	Failed    int // of them, not well
 	Classes   [policies.NumClasses]int
+	Sent      int // requests that came, of the whole run, each of a group
 	Attempts  int // of the whole run
 	Retries   int // of the whole run
 	Hedges    int // of the whole run
 	Denied    int // retries that the budget did not allow, of the whole run
+	Misled    int // picks of an endpoint that was down or tried, of the whole run; another one took the attempt
 	Elapsed   time.Duration
 	Latencies []time.Duration // of requests that were answered well, and of those that failed by timeout; sorted
 	Servers   []ServerResult
-	Series    []Slice
+	Series    []Slice // of the whole run
 
-	attempts, retries, hedges, denied int
-	first                             int   // number of the first request that counts
-	from                              int64 // time from which requests count
-	slice                             int64
-	busyBefore                        []float64
-	servedBefore                      []uint64
-	began                             int64
+	Peak         int     // most attempts that a gateway had at an endpoint
+	OverBound    int     // assignments beyond Config.Bound
+	PeakOverPart float64 // most attempts at an endpoint, over the part that was due to it, if there is a Config.Bound
+
+	attempts, retries, hedges, denied, misled int
+
+	first  int   // number of the first request that counts
+	from   int64 // time from which requests count
+	slice  int64
+	began  *count
+	until  *count // when the last request came
+	before []uint64
 }
 
-// ServerResult is what one server did after the warm-up.
+// ServerResult is what one server did between the warm-up and the last arrival.
 type ServerResult struct {
 	Name        string
 	Served      uint64
-	Utilisation float64 // 0..1, of its cores or workers
+	Utilisation float64 // 0..1, of its cores or workers; 0 if it has no end of them
 }
 
-// Slice is a part of the run.
+// Slice is a part of the run: what became of the requests that came in it, and what the servers did in it.
 type Slice struct {
-	From     time.Duration
-	Requests int
-	Failed   int
-	P50, P99 time.Duration
-	Served   []uint64 // by server
-	Load     []int    // attempts at each server at its end
+	From      time.Duration
+	Requests  int
+	Failed    int
+	Latencies []time.Duration // sorted, as in Result
+	Served    []uint64        // by server
+	Load      []int           // attempts at each server at its end
+}
 
-	latencies []time.Duration
-	before    []uint64
+// count is what servers had done at a time.
+type count struct {
+	at     int64
+	busy   []float64
+	served []uint64
+}
+
+func (w *world) count() *count {
+	c := &count{at: w.now}
+	for i := range w.servers {
+		w.servers[i].settle(w.now)
+		c.busy, c.served = append(c.busy, w.servers[i].busy), append(c.served, w.servers[i].served)
+	}
+	return c
 }
 
 func newResult(c *Config) *Result {
-	r := &Result{busyBefore: make([]float64, len(c.Servers)), servedBefore: make([]uint64, len(c.Servers)), began: -1}
+	r := &Result{slice: int64(c.Slice), before: make([]uint64, len(c.Servers))}
 	if c.Until > 0 {
 		r.from = int64(c.WarmUp * float64(c.Until))
 	} else {
@@ -61,92 +81,88 @@ func newResult(c *Config) *Result {
 	if n := c.Requests - r.first; n > 0 {
 		r.Latencies = make([]time.Duration, 0, n)
 	}
-	if c.Slices > 0 && c.Until > 0 {
-		r.slice = int64(c.Until) / int64(c.Slices)
-	}
 	return r
+}
+
+// came notes that a request is about to come.
+func (r *Result) came(w *world) {
+	if r.began == nil && w.arrived >= r.first && w.now >= r.from {
+		r.began = w.count()
+	}
+	for r.slice > 0 && w.now >= int64(len(r.Series))*r.slice {
+		r.endSlice(w)
+		r.Series = append(r.Series, Slice{From: time.Duration(int64(len(r.Series)) * r.slice)})
+	}
+}
+
+// endSlice notes what the servers did in the slice that is under way, if one is.
+func (r *Result) endSlice(w *world) {
+	n := len(r.Series)
+	if n == 0 {
+		return
+	}
+	s := &r.Series[n-1]
+	for i := range w.servers {
+		s.Served = append(s.Served, w.servers[i].served-r.before[i])
+		s.Load = append(s.Load, w.servers[i].load)
+		r.before[i] = w.servers[i].served
+	}
 }
 
 // answered notes the end of a request.
 func (r *Result) answered(w *world, q *request, o policies.Outcome) {
+	took := time.Duration(w.now - q.arrived)
+	timed := o.Class == policies.OK || o.Class == policies.HeaderTimeout
 	if r.slice > 0 {
-		r.intoSlice(w, q, o)
+		s := &r.Series[q.arrived/r.slice]
+		s.Requests++
+		if o.Class != policies.OK {
+			s.Failed++
+		}
+		if timed {
+			s.Latencies = append(s.Latencies, took)
+		}
 	}
 	if q.number < r.first || q.arrived < r.from {
 		return
-	}
-	if r.began < 0 {
-		r.began = w.now
-		for i := range w.servers {
-			w.servers[i].settle(w.now)
-			r.busyBefore[i], r.servedBefore[i] = w.servers[i].busy, w.servers[i].served
-		}
 	}
 	r.Requests++
 	r.Classes[o.Class]++
 	if o.Class != policies.OK {
 		r.Failed++
 	}
-	if o.Class == policies.OK || o.Class == policies.HeaderTimeout {
-		r.Latencies = append(r.Latencies, time.Duration(w.now-q.arrived))
+	if timed {
+		r.Latencies = append(r.Latencies, took)
 	}
-}
-
-func (r *Result) intoSlice(w *world, q *request, o policies.Outcome) {
-	k := int(w.now / r.slice)
-	for len(r.Series) <= k && len(r.Series) < w.config.Slices {
-		if n := len(r.Series); n > 0 {
-			r.Series[n-1].end(w)
-		}
-		s := Slice{From: time.Duration(int64(len(r.Series)) * r.slice), before: make([]uint64, len(w.servers))}
-		for i := range w.servers {
-			s.before[i] = w.servers[i].served
-		}
-		r.Series = append(r.Series, s)
-	}
-	if k >= len(r.Series) {
-		return // after the last request came
-	}
-	s := &r.Series[k]
-	s.Requests++
-	if o.Class != policies.OK {
-		s.Failed++
-	}
-	s.latencies = append(s.latencies, time.Duration(w.now-q.arrived))
-}
-
-// end closes a slice.
-func (s *Slice) end(w *world) {
-	slices.Sort(s.latencies)
-	s.P50, s.P99 = Quantile(s.latencies, 0.5), Quantile(s.latencies, 0.99)
-	for i := range w.servers {
-		s.Served = append(s.Served, w.servers[i].served-s.before[i])
-		s.Load = append(s.Load, w.servers[i].load)
-	}
-	s.latencies, s.before = nil, nil
 }
 
 func (r *Result) finish(w *world) {
-	r.Attempts, r.Retries, r.Hedges, r.Denied = r.attempts, r.retries, r.hedges, r.denied
+	r.Attempts, r.Retries, r.Hedges, r.Denied, r.Misled = r.attempts, r.retries, r.hedges, r.denied, r.misled
+	r.Sent = w.arrived * w.config.Fan
 	r.Elapsed = time.Duration(w.now)
 	slices.Sort(r.Latencies)
-	if n := len(r.Series); n > 0 {
-		r.Series[n-1].end(w)
+	r.endSlice(w)
+	for i := range r.Series {
+		slices.Sort(r.Series[i].Latencies)
+	}
+	if r.began == nil {
+		r.began = w.count()
+	}
+	if r.until == nil {
+		r.until = w.count()
 	}
 	for i := range w.servers {
 		s := &w.servers[i]
-		s.settle(w.now)
-		room := float64(s.Workers)
+		one := ServerResult{Name: s.Name, Served: r.until.served[i] - r.began.served[i]}
+		room := float64(max(r.until.at-r.began.at, 1))
 		switch s.Discipline {
+		case FIFO:
+			one.Utilisation = (r.until.busy[i] - r.began.busy[i]) / (room * float64(s.Workers))
 		case Sharing:
-			room = s.Cores
+			one.Utilisation = (r.until.busy[i] - r.began.busy[i]) / (room * s.Cores)
 		case Delay:
-			room = math.Inf(1)
 		}
-		r.Servers = append(r.Servers, ServerResult{
-			Name: s.Name, Served: s.served - r.servedBefore[i],
-			Utilisation: (s.busy - r.busyBefore[i]) / (float64(max(w.now-r.began, 1)) * room),
-		})
+		r.Servers = append(r.Servers, one)
 	}
 }
 
@@ -173,7 +189,16 @@ func (r *Result) Mean() time.Duration {
 	return time.Duration(sum / float64(len(r.Latencies)))
 }
 
+// Under is the share of the requests that were answered well within d.
+func (r *Result) Under(d time.Duration) float64 {
+	i, _ := slices.BinarySearch(r.Latencies, d)
+	return float64(i) / float64(max(r.Requests, 1))
+}
+
 // Availability is the share of requests that were answered well.
 func (r *Result) Availability() float64 {
 	return 1 - float64(r.Failed)/float64(max(r.Requests, 1))
 }
+
+// Amplification is the number of attempts of a request.
+func (r *Result) Amplification() float64 { return float64(r.Attempts) / float64(max(r.Sent, 1)) }

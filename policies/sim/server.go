@@ -3,6 +3,8 @@ package sim
 import (
 	"container/heap"
 	"time"
+
+	"github.com/weir-lb/weir/policies"
 )
 
 // Discipline says how a server shares itself among the attempts that it has.
@@ -27,7 +29,18 @@ type Server struct {
 	Workers    int     // FIFO; default 1
 	Cores      float64 // Sharing; default 1
 	Queue      int     // FIFO: most that wait, further ones are refused; 0 is no limit
+	Order      Order   // FIFO: of those that wait
 	Service    Dist    // work of an attempt in time at speed 1; nil is the world's
+}
+
+// Order says whom a FIFO server serves next, and whom not at all.
+type Order struct {
+	// Drop: an attempt whose time is up is thrown away instead of served, because the gateway sends its deadline along.
+	Drop bool
+	// Limit and Tight bound the wait, 0 is no bound: an attempt that waited longer is refused with a 503. That is after Limit;
+	// where somebody has been waiting for more than Limit all the time, after Tight, and then the newest goes first (Maurer,
+	// "Fail at Scale", ACM Queue 13(8), 2015: adaptive LIFO and CoDel).
+	Limit, Tight time.Duration
 }
 
 // mode is what a fault makes of a server.
@@ -38,6 +51,7 @@ const (
 	refusing      // crashed: connections are refused
 	hanging       // accepts, and never answers
 	failing       // answers with an error, at once
+	pausing       // accepts, and begins nothing
 )
 
 // server is a Server at work.
@@ -52,6 +66,7 @@ type server struct {
 	waiting []int32 // attempts; head is the first that waits
 	head    int
 	working int
+	idle    int64 // when nobody waited last
 
 	// Sharing: attained is the work that each attempt which has been there throughout has had.
 	jobs     jobs
@@ -62,6 +77,11 @@ type server struct {
 	served uint64
 	busy   float64 // processor time spent, ns
 	load   int     // attempts that are here
+	turn   uint32  // how often it went away or came back
+
+	// What it had at the last count, for weights by load.
+	servedThen uint64
+	busyThen   float64
 }
 
 // job is an attempt in processor sharing. It is done when attained reaches until.
@@ -86,6 +106,9 @@ func (j *jobs) Pop() any {
 
 // rate is the work that each attempt gets in a nanosecond.
 func (s *server) rate() float64 {
+	if s.mode == pausing {
+		return 0
+	}
 	n := float64(len(s.jobs))
 	if n <= s.cores {
 		return s.speed
@@ -98,7 +121,9 @@ func (s *server) settle(now int64) {
 	if n := len(s.jobs); n > 0 {
 		d := float64(now - s.since)
 		s.attained += d * s.rate()
-		s.busy += d * min(float64(n), s.cores)
+		if s.mode != pausing {
+			s.busy += d * min(float64(n), s.cores)
+		}
 	} else {
 		s.attained = 0
 	}
@@ -109,12 +134,15 @@ func (s *server) settle(now int64) {
 func (w *world) admit(s *server, a int32, work time.Duration) bool {
 	switch s.Discipline {
 	case FIFO:
-		if s.working < s.Workers {
+		if s.working < s.Workers && s.mode != pausing {
 			w.begin(s, a, work)
 			break
 		}
-		if s.Queue > 0 && len(s.waiting)-s.head >= s.Queue {
+		if s.Queue > 0 && s.load-s.working >= s.Queue {
 			return false
+		}
+		if s.head == len(s.waiting) {
+			s.idle = w.now
 		}
 		w.attempts[a].work, w.attempts[a].waits = work, true
 		s.waiting = append(s.waiting, a)
@@ -123,9 +151,7 @@ func (w *world) admit(s *server, a int32, work time.Duration) bool {
 		heap.Push(&s.jobs, job{s.attained + float64(work), a})
 		w.replan(s)
 	case Delay:
-		took := int64(float64(work) / s.speed)
-		s.busy += float64(took)
-		w.plan(event{at: w.now + took, kind: departure, who: a, gen: w.attempts[a].gen})
+		w.spend(s, a, work)
 	}
 	s.load++
 	return true
@@ -134,15 +160,22 @@ func (w *world) admit(s *server, a int32, work time.Duration) bool {
 // begin lets a worker serve attempt a.
 func (w *world) begin(s *server, a int32, work time.Duration) {
 	s.working++
+	w.spend(s, a, work)
+}
+
+// spend plans the end of attempt a, which shares its worker with nobody.
+func (w *world) spend(s *server, a int32, work time.Duration) {
 	took := int64(float64(work) / s.speed)
+	t := &w.attempts[a]
+	t.until = w.now + took
 	s.busy += float64(took)
-	w.plan(event{at: w.now + took, kind: departure, who: a, gen: w.attempts[a].gen})
+	w.plan(event{at: t.until, kind: departure, who: a, gen: t.gen})
 }
 
 // replan plans the end of the job that ends first. Whatever was planned before is void.
 func (w *world) replan(s *server) {
 	s.gen++
-	if len(s.jobs) == 0 {
+	if len(s.jobs) == 0 || s.mode == pausing {
 		return
 	}
 	left := max(s.jobs[0].until-s.attained, 0) / s.rate()
@@ -157,21 +190,11 @@ func (w *world) leave(s *server, a int32) {
 		if w.attempts[a].waits {
 			return // it is skipped when its turn comes
 		}
+		s.busy -= float64(max(w.attempts[a].until-w.now, 0))
 		s.working--
-		for s.head < len(s.waiting) && s.working < s.Workers {
-			next := s.waiting[s.head]
-			s.head++
-			if n := &w.attempts[next]; n.over && !w.config.Abandon {
-				w.freeAttempt(next)
-			} else {
-				n.waits = false
-				w.begin(s, next, n.work)
-			}
-		}
-		if 2*s.head >= len(s.waiting) {
-			s.waiting = s.waiting[:copy(s.waiting, s.waiting[s.head:])]
-			s.head = 0
-		}
+		w.fill(s)
+	case Delay:
+		s.busy -= float64(max(w.attempts[a].until-w.now, 0))
 	case Sharing:
 		s.settle(w.now)
 		for k := range s.jobs {
@@ -182,4 +205,63 @@ func (w *world) leave(s *server, a int32) {
 		}
 		w.replan(s)
 	}
+}
+
+// fill gives the workers that are free something to do.
+func (w *world) fill(s *server) {
+	for s.head < len(s.waiting) && s.working < s.Workers && s.mode == serving {
+		newest := false
+		if o := s.Order; o.Limit > 0 {
+			limit := o.Limit
+			if newest = w.now-s.idle > int64(o.Limit); newest {
+				limit = o.Tight
+			}
+			if first := s.waiting[s.head]; w.now-w.attempts[first].start > int64(limit) {
+				s.head++
+				w.turnAway(s, first)
+				continue
+			}
+		}
+		next := s.waiting[s.head]
+		if newest {
+			next = s.waiting[len(s.waiting)-1]
+			s.waiting = s.waiting[:len(s.waiting)-1]
+		} else {
+			s.head++
+		}
+		if n := &w.attempts[next]; n.over && (s.Order.Drop || !w.config.Abandon) {
+			w.dropped(s, next)
+		} else {
+			n.waits = false
+			w.begin(s, next, n.work)
+		}
+	}
+	if s.head == len(s.waiting) {
+		s.idle = w.now
+	}
+	if 2*s.head >= len(s.waiting) {
+		s.waiting = s.waiting[:copy(s.waiting, s.waiting[s.head:])]
+		s.head = 0
+	}
+}
+
+// dropped forgets an attempt that waited and for which nobody waits any more.
+func (w *world) dropped(s *server, a int32) {
+	if w.config.Abandon {
+		s.load-- // else it left when it was given up
+	}
+	w.freeAttempt(a)
+}
+
+// turnAway refuses attempt a, which has waited too long.
+func (w *world) turnAway(s *server, a int32) {
+	t := &w.attempts[a]
+	if t.over {
+		w.dropped(s, a)
+		return
+	}
+	s.load--
+	t.there, t.waits = false, false
+	t.class, t.status = policies.BadStatus, 503
+	w.plan(event{at: w.now, kind: failure, who: a, gen: t.gen})
 }

@@ -7,12 +7,12 @@
 package sim
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"hash/fnv"
-	"iter"
-	"maps"
 	"math/rand/v2"
+	"slices"
 	"time"
 
 	"github.com/weir-lb/weir/policies"
@@ -28,6 +28,7 @@ type Config struct {
 	Until    time.Duration // when requests stop to come; 0: when there were Requests
 	WarmUp   float64       // the share of the run at its beginning that does not count, 0..1: of Until, else of Requests
 	Keys     Keys          // nil: requests have no key
+	Fan      int           // requests that come at once, at one gateway, and are done when the last is; default 1
 
 	Gateways int // default 1; requests go to each in turn
 	Zone     string
@@ -37,10 +38,11 @@ type Config struct {
 	Failover policies.Failover // nil: the next endpoint, where a cluster would retry by default
 
 	Timeout  time.Duration // of a request; 0 is none
-	PerTry   time.Duration // of an attempt; 0 is what is left of the request's
+	PerTry   time.Duration // of an attempt; 0 is its part of what is left of the request's
 	Attempts int           // the first counts; default 1
 	Budget   float64       // retries in flight as a share of requests in flight; default 0.2; below 0 is no budget
 	Backoff  time.Duration // before a retry, half of it by chance
+	Hedge    time.Duration // after which a second attempt starts, where the policy asks for none; 0 is never
 	// Abandon: servers do not notice that somebody gave up, and serve whom nobody waits for.
 	Abandon bool
 
@@ -49,8 +51,14 @@ type Config struct {
 	// again for up. nil: never.
 	Detect, Recover Dist
 
-	// Slices divide the run for [Result.Series]; 0 is none.
-	Slices int
+	Weights *Weights // nil: servers have their own
+	// Bound is a factor of the part of the requests in flight that is due to an endpoint by its weight: assignments beyond
+	// the next whole number are counted. 0 counts none.
+	Bound float64
+
+	Slice time.Duration // of Result.Series; 0 is no series
+	// Progress, if not nil, is called now and then, and ends the run if it answers false.
+	Progress func(arrived int, at time.Duration) bool
 }
 
 // Fault changes a server at a time.
@@ -74,7 +82,11 @@ const (
 	Heal                        // is as it was; what waited is lost
 	SetSpeed                    // serves faster or slower from now on
 	SetService                  // draws the work of attempts from another distribution
+	Pause                       // accepts, finishes what it has in hand, and begins nothing; what waits stays. FIFO and Sharing
 )
+
+// ErrStopped is the error of a run that Progress ended.
+var ErrStopped = errors.New("stopped")
 
 // world is a run under way.
 type world struct {
@@ -92,6 +104,8 @@ type world struct {
 	arrived  int
 	open     int // requests that are not answered
 	more     bool
+	standing int // events that plan themselves again
+	err      error
 	result   *Result
 }
 
@@ -113,16 +127,27 @@ func Run(c Config) (*Result, error) {
 		w.gateways = append(w.gateways, g)
 		if g.advance != nil {
 			w.plan(event{at: int64(tickEvery), kind: pass, who: int32(n)})
+			w.standing++
 		}
+	}
+	if c := w.config.Weights; c != nil {
+		w.plan(event{at: int64(c.Every), kind: weigh})
+		w.standing++
 	}
 	for i, f := range c.Faults {
 		w.plan(event{at: int64(f.At), kind: fault, who: int32(i)})
 	}
 	w.planArrival()
-	for len(w.events) > 0 && (w.more || w.open > 0) {
+	for n := 0; len(w.events) > w.standing && (w.more || w.open > 0) && w.err == nil; n++ {
 		e := w.next()
 		w.now = e.at
 		w.happen(e)
+		if n&0xffff == 0 && w.config.Progress != nil && !w.config.Progress(w.arrived, time.Duration(w.now)) {
+			w.err = ErrStopped
+		}
+	}
+	if w.err != nil {
+		return nil, w.err
 	}
 	w.result.finish(w)
 	return w.result, nil
@@ -144,7 +169,10 @@ func (c *Config) check() error {
 	case c.Attempts < 0 || c.Attempts > policies.MaxTried:
 		return fmt.Errorf("attempts %d, want 1..%d", c.Attempts, policies.MaxTried)
 	}
-	c.Gateways, c.Attempts = max(c.Gateways, 1), max(c.Attempts, 1)
+	if n := max(len(c.Servers), c.Gateways); n > 1<<15 {
+		return fmt.Errorf("%d servers or gateways, want at most %d", n, 1<<15)
+	}
+	c.Gateways, c.Attempts, c.Fan = max(c.Gateways, 1), max(c.Attempts, 1), max(c.Fan, 1)
 	if c.Budget == 0 {
 		c.Budget = 0.2
 	}
@@ -159,23 +187,26 @@ func (c *Config) check() error {
 		if s.Service == nil {
 			return fmt.Errorf("server %q: no service time", s.Name)
 		}
-		s.Speed, s.Workers, s.Cores = orOne(s.Speed), max(s.Workers, 1), orOne(s.Cores)
+		s.Speed, s.Workers, s.Cores = cmp.Or(s.Speed, 1), max(s.Workers, 1), cmp.Or(s.Cores, 1)
+		if s.Order.Tight == 0 {
+			s.Order.Tight = s.Order.Limit
+		}
 		own[i] = s
 	}
 	c.Servers = own
+	if !slices.ContainsFunc(own, func(s Server) bool { return s.Weight > 0 }) {
+		return errors.New("every server has the weight 0, want one above")
+	}
+	if c.Weights != nil {
+		own := Weights{cmp.Or(c.Weights.Blackout, 10*time.Second), cmp.Or(c.Weights.Every, time.Second)}
+		c.Weights = &own
+	}
 	for i, f := range c.Faults {
 		if f.Server < 0 || f.Server >= len(own) {
 			return fmt.Errorf("fault %d: server %d, want 0..%d", i, f.Server, len(own)-1)
 		}
 	}
 	return nil
-}
-
-func orOne(x float64) float64 {
-	if x == 0 {
-		return 1
-	}
-	return x
 }
 
 func (w *world) happen(e event) {
@@ -201,9 +232,14 @@ func (w *world) happen(e event) {
 	case fault:
 		w.strike(w.config.Faults[e.who])
 	case notice:
-		w.gateways[e.who>>16].learn(e.who&0xffff, e.gen == 1)
+		if i := e.who & 0xffff; w.servers[i].turn == e.gen { // else something else happened to it meanwhile
+			w.gateways[e.who>>16].learn(i, !w.servers[i].away())
+		}
+	case weigh:
+		w.err = w.weigh()
+		w.plan(event{at: w.now + int64(w.config.Weights.Every), kind: weigh})
 	case pass:
-		w.gateways[e.who].advance.Advance(w.now)
+		w.gateways[e.who].pass(w.now)
 		w.plan(event{at: w.now + int64(tickEvery), kind: pass, who: e.who})
 	}
 }
@@ -211,21 +247,27 @@ func (w *world) happen(e event) {
 func (w *world) planArrival() {
 	c := &w.config
 	if c.Requests > 0 && w.arrived >= c.Requests {
-		w.more = false
+		w.last()
 		return
 	}
 	d := c.Arrivals.Next(time.Duration(w.now), w.chance)
 	if d < 0 || c.Until > 0 && w.now+int64(d) >= int64(c.Until) {
-		w.more = false
+		w.last()
 		return
 	}
 	w.plan(event{at: w.now + int64(d), kind: arrival})
 }
 
+// last notes that no more requests come.
+func (w *world) last() {
+	w.more = false
+	w.result.until = w.count()
+}
+
 // strike makes a fault happen, and lets the gateways notice.
 func (w *world) strike(f Fault) {
 	s := &w.servers[f.Server]
-	was := s.mode
+	was, away := s.mode, s.away()
 	s.settle(w.now)
 	switch f.Kind {
 	case Crash:
@@ -234,15 +276,12 @@ func (w *world) strike(f Fault) {
 		s.mode = hanging
 	case Fail:
 		s.mode = failing
+	case Pause:
+		s.mode = pausing
 	case Heal:
 		s.mode = serving
 	case SetSpeed:
-		if s.speed, s.cores = f.Speed, f.Cores; s.speed == 0 {
-			s.speed = s.Speed
-		}
-		if s.cores == 0 {
-			s.cores = s.Cores
-		}
+		s.speed, s.cores = cmp.Or(f.Speed, s.Speed), cmp.Or(f.Cores, s.Cores)
 		if s.Discipline == Sharing {
 			w.replan(s)
 		}
@@ -251,40 +290,59 @@ func (w *world) strike(f Fault) {
 			s.Service = w.config.Servers[f.Server].Service
 		}
 	}
-	if s.mode != was && (s.mode == refusing || s.mode == hanging || was == refusing || was == hanging) {
+	switch {
+	case s.mode == was:
+		return
+	case s.away() || away:
 		w.shed(s)
+	case s.Discipline == FIFO:
+		w.fill(s)
+	case s.Discipline == Sharing:
+		w.replan(s)
 	}
-	seen := func(m mode) bool { return m == refusing || m == hanging }
-	if seen(s.mode) == seen(was) {
+	if s.away() == away {
 		return
 	}
-	d, up := w.config.Detect, uint32(0)
-	if !seen(s.mode) {
-		d, up = w.config.Recover, 1
+	d := w.config.Detect
+	if away {
+		d = w.config.Recover
 	}
+	s.turn++
 	if d == nil {
 		return
 	}
 	for n := range w.gateways {
-		w.plan(event{at: w.now + int64(d.Draw(w.chance)), kind: notice, who: int32(n)<<16 | s.index, gen: up})
+		w.plan(event{at: w.now + int64(d.Draw(w.chance)), kind: notice, who: int32(n)<<16 | s.index, gen: s.turn})
 	}
 }
+
+// away reports whether a gateway that looks would find nobody there.
+func (s *server) away() bool { return s.mode == refusing || s.mode == hanging }
 
 // shed ends what a server had: a crash resets it, one that hangs never answers it, one that comes back knows nothing of it.
 func (w *world) shed(s *server) {
 	for a := range w.attempts {
 		t := &w.attempts[a]
-		if t.over || t.endpoint != s.index || !t.there {
+		if t.endpoint != s.index || !t.there {
+			continue
+		}
+		if t.over {
+			w.freeAttempt(int32(a))
 			continue
 		}
 		t.gen++ // its departure is void
-		if s.mode == refusing || s.mode == serving {
-			t.class = policies.Reset
+		t.there, t.waits = false, false
+		if s.mode != hanging {
+			t.class, t.status = policies.Reset, 0
 			w.plan(event{at: w.now, kind: failure, who: int32(a), gen: t.gen})
+			continue
 		}
 		w.planExpiry(int32(a))
+		if d := cmp.Or(w.requests[t.request].ask.Hedge, w.config.Hedge); d > 0 && t.start+int64(d) > w.now {
+			w.plan(event{at: t.start + int64(d), kind: company, who: int32(a), gen: t.gen})
+		}
 	}
-	s.jobs, s.waiting, s.head, s.working = nil, nil, 0, 0
+	s.jobs, s.waiting, s.head, s.working, s.load = nil, nil, 0, 0, 0
 	s.gen++
 }
 
@@ -293,5 +351,3 @@ func nameHash(name string) uint64 {
 	_, _ = h.Write([]byte(name))
 	return mix(h.Sum64())
 }
-
-func mapsKeys(m map[string]string) iter.Seq[string] { return maps.Keys(m) }
