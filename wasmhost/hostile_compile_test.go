@@ -74,7 +74,9 @@ func compileApart(tb testing.TB, module []byte) (took time.Duration, mebibytes i
 }
 
 // largest returns the largest n up to limit that ok holds for, if it holds for all below.
-func largest(limit int, ok func(n int) bool) int { return sort.Search(limit, func(n int) bool { return !ok(n + 1) }) }
+func largest(limit int, ok func(n int) bool) int {
+	return sort.Search(limit, func(n int) bool { return !ok(n + 1) })
+}
 
 // worst returns, of a shape, the modules that are just accepted: from few big functions to many small ones.
 func worst(s fueltest.Shape, l fuel.Limits) (all []bomb, modules [][]byte) {

@@ -193,7 +193,7 @@ func TestMeterRefusesWhatKeepsTheCompilerBusy(t *testing.T) {
 	for _, s := range fueltest.Shapes() {
 		for _, large := range []bool{false, true} {
 			size, err := 64, error(nil)
-			for ; err == nil && size < 16<<20; size *= 8 {
+			for ; err == nil && size < 32<<20; size *= 8 {
 				_, err = fuel.Meter(s.Module(size, 1), fuel.Limits{MemoryPages: 64, Start: 1000, Large: large})
 			}
 			if e := (*fuel.Error)(nil); !errors.As(err, &e) || !e.Refused {
