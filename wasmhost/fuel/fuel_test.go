@@ -35,52 +35,69 @@ func TestMeter(t *testing.T) {
 		want    string // in the error; "" if the module is accepted
 		refused bool
 	}{
-		"an empty module is accepted":             {mod(), "", false},
-		"a module with everything is accepted":    {code(), "", false},
-		"no bytes":                                {nil, "not a WebAssembly module", false},
-		"text":                                    {[]byte("(module)"), "not a WebAssembly module", false},
-		"a component":                             {[]byte("\x00asm\x0d\x00\x01\x00"), "component", true},
-		"version 2":                               {[]byte("\x00asm\x02\x00\x00\x00"), "version", true},
-		"an unknown section":                      {mod(sec(13)), "unknown section 13", true},
-		"a custom section without a name":         {mod(sec(0)), "too soon", false},
-		"a section twice":                         {mod(sec(1, 0), sec(1, 0)), "twice", false},
-		"sections out of order":                   {mod(sec(3, 0), sec(1, 0)), "out of order", false},
-		"a section longer than the file":          {mod([]byte{1, 9, 0}), "9 bytes of section claimed", false},
-		"bytes left in a section":                 {mod(sec(1, 0, 0)), "1 bytes beyond", false},
-		"a global that the host appends, read":    {code(0x23, 1, 0x1a), "global index 1", false},
-		"a global that the host appends, written": {code(0x42, 0, 0x24, 1), "global index 1", false},
-		"its own global, written":                 {code(0x41, 0, 0x24, 0), "", false},
-		"the scratch local, read":                 {code(0x41, 0, 0x40, 0, 0x1a, 0x20, 0, 0x1a), "local index 0", false},
-		"an export of the appended global":        {mod(sec(7, 1, 1, 'g', 3, 0)), "global index 0", false},
-		"an export with the reserved name":        {mod(sec(5, 1, 0, 1), sec(7, 1, 9, '_', '_', 'l', 'b', '_', 'f', 'u', 'e', 'l', 2, 0)), "host's", true},
-		"an export twice":                         {mod(sec(5, 1, 0, 1), sec(7, 2, 1, 'm', 2, 0, 1, 'm', 2, 0)), "twice", false},
-		"an initialiser that reads a global":      {mod(sec(6, 1, 0x7f, 0, 0x23, 0, 0x0b)), "want a constant", true},
-		"a call of a function that is not there":  {code(0x10, 1), "function index 1", false},
-		"a label that is not there":               {code(0x0c, 1), "label index 1", false},
-		"a br_table that claims too much":         {code(0x0e, 0xff, 0xff, 0xff, 0xff, 0x0f), "4294967295 labels claimed", false},
-		"an else without an if":                   {code(0x05), "else without if", false},
-		"two elses":                               {code(0x41, 0, 0x04, 0x40, 0x05, 0x05, 0x0b), "else without if", false},
-		"code after the end":                      {code(0x0b, 0x01), "after the end", false},
-		"a body without an end":                   {mod(sec(1, 1, 0x60, 0, 0), sec(3, 1, 0), sec(10, 1, 2, 0, 0x01)), "too soon", false},
-		"a vector instruction":                    {code(0xfd, 0x0c), "opcode 0xfd", true},
-		"an atomic instruction":                   {code(0xfe, 0x03, 0), "opcode 0xfe", true},
-		"a tail call":                             {code(0x12, 0), "opcode 0x12", true},
-		"the smallest 32-bit number":              {code(0x41, 0x80, 0x80, 0x80, 0x80, 0x78, 0x1a), "", false},
-		"a constant with bits above the 32nd":     {code(0x41, 0x80, 0x80, 0x80, 0x80, 0x10, 0x1a), "does not fit 32 bits", false},
-		"an index with bits above the 32nd":       {code(0x10, 0x80, 0x80, 0x80, 0x80, 0x10), "does not fit 32 bits", false},
-		"a 64-bit constant with bits above":       {code(0x42, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x02, 0x1a), "does not fit 64 bits", false},
-		"an imported memory":                      {mod(sec(2, 1, 1, 'e', 1, 'm', 2, 0, 1)), "is a memory, want functions only", true},
-		"an imported global":                      {mod(sec(2, 1, 1, 'e', 1, 'g', 3, 0x7e, 1)), "is a global, want functions only", true},
-		"an imported table":                       {mod(sec(2, 1, 1, 'e', 1, 't', 1, 0x70, 0, 1)), "is a table, want functions only", true},
-		"a shared memory":                         {mod(sec(5, 1, 3, 1, 1)), "shared", true},
-		"two memories":                            {mod(sec(5, 2, 0, 1, 0, 1)), "2 memories", true},
-		"a memory above the limit":                {mod(sec(5, 1, 0, 65)), "memory of 65 pages", true},
-		"a memory without a maximum":              {mod(sec(5, 1, 0, 64)), "", false},
-		"tables above the limit":                  {mod(sec(4, 2, 0x70, 0, 0x80, 0x80, 2, 0x70, 0, 0x80, 0x80, 3)), "tables of", true},
-		"a memory instruction without memory":     {mod(sec(1, 1, 0x60, 0, 0), sec(3, 1, 0), sec(10, 1, 6, 0, 0x3f, 0, 0x1a, 0x0b, 0)), "want a memory", false},
-		"functions without bodies":                {mod(sec(1, 1, 0x60, 0, 0), sec(3, 1, 0)), "1 functions declared, 0 bodies", false},
-		"a start function of the wrong type":      {mod(sec(1, 1, 0x60, 1, 0x7f, 0), sec(3, 1, 0), sec(8, 0), sec(10, 1, 2, 0, 0x0b)), "start function", false},
-		"data without a count":                    {code(0xfc, 9, 0), "want a data count", false},
+		"an empty module is accepted":              {mod(), "", false},
+		"a module with everything is accepted":     {code(), "", false},
+		"no bytes":                                 {nil, "not a WebAssembly module", false},
+		"text":                                     {[]byte("(module)"), "not a WebAssembly module", false},
+		"a component":                              {[]byte("\x00asm\x0d\x00\x01\x00"), "component", true},
+		"version 2":                                {[]byte("\x00asm\x02\x00\x00\x00"), "version", true},
+		"an unknown section":                       {mod(sec(13)), "unknown section 13", true},
+		"a custom section without a name":          {mod(sec(0)), "too soon", false},
+		"a section twice":                          {mod(sec(1, 0), sec(1, 0)), "twice", false},
+		"sections out of order":                    {mod(sec(3, 0), sec(1, 0)), "out of order", false},
+		"a section longer than the file":           {mod([]byte{1, 9, 0}), "9 bytes of section claimed", false},
+		"bytes left in a section":                  {mod(sec(1, 0, 0)), "1 bytes beyond", false},
+		"a global that the host appends, read":     {code(0x23, 1, 0x1a), "global index 1", false},
+		"a global that the host appends, written":  {code(0x42, 0, 0x24, 1), "global index 1", false},
+		"its own global, written":                  {code(0x41, 0, 0x24, 0), "", false},
+		"the scratch local, read":                  {code(0x41, 0, 0x40, 0, 0x1a, 0x20, 0, 0x1a), "local index 0", false},
+		"an export of the appended global":         {mod(sec(7, 1, 1, 'g', 3, 0)), "global index 0", false},
+		"an export with the reserved name":         {mod(sec(5, 1, 0, 1), sec(7, 1, 9, '_', '_', 'l', 'b', '_', 'f', 'u', 'e', 'l', 2, 0)), "host's", true},
+		"an export twice":                          {mod(sec(5, 1, 0, 1), sec(7, 2, 1, 'm', 2, 0, 1, 'm', 2, 0)), "twice", false},
+		"an initialiser that reads a global":       {mod(sec(6, 1, 0x7f, 0, 0x23, 0, 0x0b)), "want a constant", true},
+		"a call of a function that is not there":   {code(0x10, 1), "function index 1", false},
+		"the function that refills, in a table":    {mod(sec(1, 1, 0x60, 0, 0), sec(3, 1, 0), sec(4, 1, 0x70, 0, 1), sec(9, 1, 0, 0x41, 0, 0x0b, 1, 1), sec(10, 1, 2, 0, 0x0b)), "function index 1", false},
+		"the function that refills, referred to":   {code(0xd2, 1, 0x1a), "function index 1", false},
+		"the function that refills, in a global":   {mod(sec(1, 1, 0x60, 0, 0), sec(3, 1, 0), sec(6, 1, 0x70, 0, 0xd2, 1, 0x0b), sec(10, 1, 2, 0, 0x0b)), "function index 1", false},
+		"the function that refills, exported":      {mod(sec(1, 1, 0x60, 0, 0), sec(3, 1, 0), sec(7, 1, 1, 'f', 0, 1), sec(10, 1, 2, 0, 0x0b)), "function index 1", false},
+		"the function that refills, at the start":  {mod(sec(1, 1, 0x60, 0, 0), sec(3, 1, 0), sec(8, 1), sec(10, 1, 2, 0, 0x0b)), "function index 1", false},
+		"the type that is appended, of a block":    {code(0x02, 1, 0x0b), "block type 1", false},
+		"the type that is appended, of a call":     {code(0x41, 0, 0x11, 1, 0), "type index 1", false},
+		"the type that is appended, of a function": {mod(sec(1, 1, 0x60, 0, 0), sec(3, 1, 1), sec(10, 1, 2, 0, 0x0b)), "type index 1", false},
+		"the reserve, written":                     {code(0x42, 0, 0x24, 2), "global index 2", false},
+		"an initialiser that computes":             {mod(sec(6, 1, 0x7f, 0, 0x41, 1, 0x41, 1, 0x6a, 0x0b)), "want its end", true},
+		"a data segment without a memory":          {mod(sec(11, 1, 0, 0x41, 0, 0x0b, 0)), "want a memory", false},
+		"an element segment without a table":       {mod(sec(9, 1, 0, 0x41, 0, 0x0b, 0)), "want a table", false},
+		"a 64-bit memory":                          {mod(sec(5, 1, 4, 1)), "64-bit", true},
+		"a maximum below the minimum":              {mod(sec(5, 1, 1, 2, 1)), "below its minimum", false},
+		"an export with the name of the reserve":   {mod(sec(5, 1, 0, 1), sec(7, 1, 12, '_', '_', 'l', 'b', '_', 'r', 'e', 's', 'e', 'r', 'v', 'e', 2, 0)), "host's", true},
+		"a name that is not UTF-8":                 {mod(sec(7, 1, 1, 0xff, 2, 0)), "not UTF-8", false},
+		"a number type that is not known":          {mod(sec(1, 1, 0x60, 1, 0x7b, 0)), "value type 0x7b", true},
+		"a label that is not there":                {code(0x0c, 1), "label index 1", false},
+		"a br_table that claims too much":          {code(0x0e, 0xff, 0xff, 0xff, 0xff, 0x0f), "4294967295 labels claimed", false},
+		"an else without an if":                    {code(0x05), "else without if", false},
+		"two elses":                                {code(0x41, 0, 0x04, 0x40, 0x05, 0x05, 0x0b), "else without if", false},
+		"code after the end":                       {code(0x0b, 0x01), "after the end", false},
+		"a body without an end":                    {mod(sec(1, 1, 0x60, 0, 0), sec(3, 1, 0), sec(10, 1, 2, 0, 0x01)), "too soon", false},
+		"a vector instruction":                     {code(0xfd, 0x0c), "opcode 0xfd", true},
+		"an atomic instruction":                    {code(0xfe, 0x03, 0), "opcode 0xfe", true},
+		"a tail call":                              {code(0x12, 0), "opcode 0x12", true},
+		"the smallest 32-bit number":               {code(0x41, 0x80, 0x80, 0x80, 0x80, 0x78, 0x1a), "", false},
+		"a constant with bits above the 32nd":      {code(0x41, 0x80, 0x80, 0x80, 0x80, 0x10, 0x1a), "does not fit 32 bits", false},
+		"an index with bits above the 32nd":        {code(0x10, 0x80, 0x80, 0x80, 0x80, 0x10), "does not fit 32 bits", false},
+		"a 64-bit constant with bits above":        {code(0x42, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x02, 0x1a), "does not fit 64 bits", false},
+		"an imported memory":                       {mod(sec(2, 1, 1, 'e', 1, 'm', 2, 0, 1)), "is a memory, want functions only", true},
+		"an imported global":                       {mod(sec(2, 1, 1, 'e', 1, 'g', 3, 0x7e, 1)), "is a global, want functions only", true},
+		"an imported table":                        {mod(sec(2, 1, 1, 'e', 1, 't', 1, 0x70, 0, 1)), "is a table, want functions only", true},
+		"a shared memory":                          {mod(sec(5, 1, 3, 1, 1)), "shared", true},
+		"two memories":                             {mod(sec(5, 2, 0, 1, 0, 1)), "2 memories", true},
+		"a memory above the limit":                 {mod(sec(5, 1, 0, 65)), "memory of 65 pages", true},
+		"a memory without a maximum":               {mod(sec(5, 1, 0, 64)), "", false},
+		"tables above the limit":                   {mod(sec(4, 2, 0x70, 0, 0x80, 0x80, 2, 0x70, 0, 0x80, 0x80, 3)), "tables of", true},
+		"a memory instruction without memory":      {mod(sec(1, 1, 0x60, 0, 0), sec(3, 1, 0), sec(10, 1, 6, 0, 0x3f, 0, 0x1a, 0x0b, 0)), "want a memory", false},
+		"functions without bodies":                 {mod(sec(1, 1, 0x60, 0, 0), sec(3, 1, 0)), "1 functions declared, 0 bodies", false},
+		"a start function of the wrong type":       {mod(sec(1, 1, 0x60, 1, 0x7f, 0), sec(3, 1, 0), sec(8, 0), sec(10, 1, 2, 0, 0x0b)), "start function", false},
+		"data without a count":                     {code(0xfc, 9, 0), "want a data count", false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			m, err := fuel.Meter(c.module, limits)
@@ -145,17 +162,22 @@ func TestMeterBoundsWhatTheCompilerWouldSuffer(t *testing.T) {
 		module []byte
 		want   string
 	}{
-		"512 blocks deep":    {nested(512), ""},
-		"513 blocks deep":    {nested(513), "nested"},
-		"256 locals":         {body([]byte{0x0b}, 256), ""},
-		"257 locals":         {body([]byte{0x0b}, 257), "locals"},
-		"20,000 blocks":      {body(append(bytes.Repeat([]byte{0x02, 0x40, 0x0b}, 20_000), 0x0b), 250), "too long to compile"},
-		"a body of 65 KiB":   {body(append(bytes.Repeat([]byte{0x01}, 65<<10), 0x0b), 0), "body of"},
-		"a module of 9 MiB":  {make([]byte, 9<<20), "want at most"},
-		"20,001 functions":   {mod(sec(1, 1, 0x60, 0, 0), long(3, append([]byte{0xa1, 0x9c, 1}, make([]byte, 20_001)...))), "functions"},
-		"5 MiB of data":      {mod(sec(5, 1, 0, 1), long(11, append([]byte{1, 1, 0x80, 0x80, 0xc0, 2}, make([]byte, 5<<20)...))), "bytes of data"},
-		"65 tables":          {mod(long(4, append([]byte{65}, bytes.Repeat([]byte{0x70, 0, 0}, 65)...))), "tables"},
-		"a parameter of 257": {mod(long(1, append([]byte{1, 0x60, 0x81, 2}, append(bytes.Repeat([]byte{0x7f}, 257), 0)...))), "parameters"},
+		"512 blocks deep":      {nested(512), ""},
+		"513 blocks deep":      {nested(513), "nested"},
+		"256 locals":           {body([]byte{0x0b}, 256), ""},
+		"257 locals":           {body([]byte{0x0b}, 257), "locals"},
+		"20,000 blocks":        {body(append(bytes.Repeat([]byte{0x02, 0x40, 0x0b}, 20_000), 0x0b), 250), "too long to compile"},
+		"a body of 65 KiB":     {body(append(bytes.Repeat([]byte{0x01}, 65<<10), 0x0b), 0), "body of"},
+		"a module of 9 MiB":    {make([]byte, 9<<20), "want at most"},
+		"20,001 functions":     {mod(sec(1, 1, 0x60, 0, 0), long(3, append([]byte{0xa1, 0x9c, 1}, make([]byte, 20_001)...))), "functions"},
+		"5 MiB of data":        {mod(sec(5, 1, 0, 1), long(11, append([]byte{1, 1, 0x80, 0x80, 0xc0, 2}, make([]byte, 5<<20)...))), "bytes of data"},
+		"65 tables":            {mod(long(4, append([]byte{65}, bytes.Repeat([]byte{0x70, 0, 0}, 65)...))), "tables"},
+		"4097 mutable globals": {mod(long(6, append([]byte{0x81, 0x20}, bytes.Repeat([]byte{0x7f, 1, 0x41, 0, 0x0b}, 4097)...))), "more than 1000 mutable globals"},
+		"20,001 globals":       {mod(long(6, append([]byte{0xa1, 0x9c, 1}, bytes.Repeat([]byte{0x7f, 0, 0x41, 0, 0x0b}, 20_001)...))), "20001 globals"},
+		"20,001 types":         {mod(long(1, append([]byte{0xa1, 0x9c, 1}, bytes.Repeat([]byte{0x60, 0, 0}, 20_001)...))), "20001 types"},
+		"256 Ki + 1 elements":  {mod(sec(1, 1, 0x60, 0, 0), sec(3, 1, 0), sec(4, 1, 0x70, 0, 1), long(9, append([]byte{1, 0, 0x41, 0, 0x0b, 0x81, 0x80, 0x10}, make([]byte, 256<<10+1)...))), "262145 elements"},
+		"64 Ki + 1 segments":   {mod(sec(5, 1, 0, 1), long(11, append([]byte{0x81, 0x80, 4}, bytes.Repeat([]byte{1, 0}, 64<<10+1)...))), "65537 data segments"},
+		"a parameter of 257":   {mod(long(1, append([]byte{1, 0x60, 0x81, 2}, append(bytes.Repeat([]byte{0x7f}, 257), 0)...))), "parameters"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			m, err := fuel.Meter(c.module, limits)
@@ -165,6 +187,52 @@ func TestMeterBoundsWhatTheCompilerWouldSuffer(t *testing.T) {
 				t.Fatalf("Meter: %v, want %q", err, c.want)
 			}
 		})
+	}
+}
+
+func TestLargeLiftsWhatGoGuestsNeed(t *testing.T) {
+	l := limits
+	l.Large = true
+	nested := func(n int) []byte {
+		return body(append(bytes.Repeat([]byte{0x02, 0x40}, n), bytes.Repeat([]byte{0x0b}, n+1)...), 0)
+	}
+	for name, c := range map[string]struct {
+		module []byte
+		want   string
+	}{
+		"4096 blocks deep": {nested(4096), ""},
+		"4097 blocks deep": {nested(4097), "nested more than 4096 deep"},
+		"a body of 65 KiB": {body(append(bytes.Repeat([]byte{0x01}, 65<<10), 0x0b), 0), ""},
+		"code of 1.1 MiB":  {body(append(bytes.Repeat([]byte{0x01}, 11<<20/10), 0x0b), 0), ""},
+		"257 locals":       {body([]byte{0x0b}, 257), "locals"},
+	} {
+		if _, err := fuel.Meter(c.module, l); (err == nil) != (c.want == "") || err != nil && !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%s: %v, want %q", name, err, c.want)
+		}
+	}
+}
+
+func TestErrorsNameTheByte(t *testing.T) {
+	for _, c := range []struct {
+		module []byte
+		want   string
+	}{
+		{mod(sec(1, 0), sec(13)), "byte 11: unknown section 13"},
+		{mod(sec(1, 1, 0x61)), "byte 10: 1 types claimed"},
+		{mod(sec(1, 1, 0x61, 0, 0)), "byte 11: type form 0x61"},
+		{code(0x01, 0x01, 0xfe, 0x03, 0), "byte 44: opcode 0xfe"},
+		{code(0x01, 0x10, 0x09), "byte 44: function index 9"},
+	} {
+		if _, err := fuel.Meter(c.module, limits); err == nil || !strings.HasPrefix(err.Error(), c.want) {
+			t.Errorf("Meter(% x): %v, want %q", c.module, err, c.want)
+		}
+	}
+}
+
+func TestCustomSectionsAreDropped(t *testing.T) {
+	m, err := fuel.Meter(mod(sec(0, append([]byte("\x04prod"), "secret"...)...), sec(1, 0), sec(0, append([]byte("\x05debug"), "secret"...)...)), limits)
+	if err != nil || bytes.Contains(m.Bytes, []byte("secret")) {
+		t.Errorf("Meter: %v, % x", err, m.Bytes)
 	}
 }
 
