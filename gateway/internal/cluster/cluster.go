@@ -44,6 +44,12 @@ type Settings struct {
 	Probe     *Probe  // nil: no active probes
 	Outlier   Outlier // zero: no passive ejection
 	Heartbeat time.Duration
+	Agent     *Agent // nil: endpoints have none
+	// SlowStart ramps the weight of endpoints that come or come back, never of more than half of those that get traffic.
+	SlowStart policies.SlowStart
+	// Load, if not nil, replaces the weights of discovery by those that follow from what endpoints report of their load.
+	Load   *policies.LoadWeights
+	Subset Subset // zero: all instances are used
 	// Split divides the requests among tiers and zones; zero: it does not.
 	Split policies.Split
 	// Changed hears of endpoints whose effective state changed. It is called with the cluster's lock held: it must not
@@ -64,7 +70,8 @@ type Snapshot struct {
 
 	PolicyName, PolicyDigest string // as in Settings
 
-	policy policies.Policy
+	policy  policies.Policy
+	weights []float64 // of the endpoints, in the unit of their instances' weights
 }
 
 // reconcileEvery is how often leases, ejections and rates are looked at. It bounds how late an expired lease is seen.
@@ -97,6 +104,7 @@ type Cluster struct {
 	gen       uint32
 	viewGen   uint32
 	sweptAt   time.Time
+	weighAt   time.Time // when weights are to be looked at; zero: when something happens
 	buildErr  error
 	closed    bool
 }
@@ -145,11 +153,11 @@ func (c *Cluster) Apply(s discovery.State) {
 		return
 	}
 	var err error
-	if sameTopology(c.current.Load(), s.Instances) {
-		c.absorb(s.Instances)
+	if used := c.settings.Subset.of(s.Instances); sameTopology(c.current.Load(), used) {
+		c.absorb(used)
 		c.publishView("discovery")
 	} else {
-		err = c.rebuild(s.Instances, "discovery")
+		err = c.rebuild(used, "discovery")
 	}
 	if err != nil {
 		c.state.Instances = old.Instances // so that the next answer is tried afresh
@@ -170,7 +178,7 @@ func (c *Cluster) Configure(s Settings) error {
 	}
 	old := c.settings
 	c.adopt(s)
-	if err := c.rebuild(c.state.Instances, "configuration"); err != nil {
+	if err := c.rebuild(s.Subset.of(c.state.Instances), "configuration"); err != nil {
 		c.adopt(old)
 		return err
 	}
@@ -178,6 +186,15 @@ func (c *Cluster) Configure(s Settings) error {
 		for _, e := range c.endpoints {
 			s.Tune(e.Transport)
 		}
+	}
+	if !old.Agent.equal(s.Agent) {
+		for _, e := range c.endpoints {
+			e.stopAgent()
+			e.agent = agentState{}
+			c.startAgent(e)
+		}
+		c.weighAt = time.Now()
+		c.publishView("agent settings")
 	}
 	if !old.Probe.equal(s.Probe) {
 		for _, e := range c.endpoints {
@@ -195,6 +212,7 @@ func (c *Cluster) Configure(s Settings) error {
 func (c *Cluster) adopt(s Settings) {
 	c.settings = s
 	c.tripAt.Store(uint32(s.Outlier.Consecutive))
+	c.weighAt = time.Now()
 }
 
 // Close stops probes and closes the endpoints' transports. Requests that hold a snapshot may finish.
@@ -226,18 +244,13 @@ func (c *Cluster) rebuild(instances []discovery.Instance, why string) error {
 		}
 		next[in.ID] = e
 	}
-	t := newTable(c.gen+1, c.settings.Zone, instances, next)
-	t.Ejector = newEjector(c, t, next)
-	picker, err := c.settings.Policy.Build(t)
+	s, err := c.assemble(instances, next, c.weights(instances, next, time.Now()))
 	if err != nil {
 		for _, e := range fresh {
 			e.takeBack(placeRetired) // the policy may have ejected it from within Build
 		}
-		c.buildErr = fmt.Errorf("cluster %q: table of %d endpoints: %w", c.name, len(t.Endpoints), err)
-		return c.buildErr
+		return err
 	}
-	c.buildErr = nil
-	c.gen++
 	c.endpoints = next
 	for _, e := range fresh {
 		e.Transport = c.settings.Transport(e.Address)
@@ -245,26 +258,42 @@ func (c *Cluster) rebuild(instances []discovery.Instance, why string) error {
 			c.leases.adopt(e)
 		}
 		c.startProbe(e)
+		c.startAgent(e)
 	}
 	c.absorb(instances)
-	s := &Snapshot{
-		Table: t, Picker: picker, Failover: c.settings.Failover, Sticky: newTokens(c.settings.Sticky, c.name, t),
-		Endpoints:  make([]*Endpoint, len(t.Endpoints)),
-		PolicyName: c.settings.PolicyName, PolicyDigest: c.settings.PolicyDigest, policy: c.settings.Policy,
-	}
-	if f, ok := c.settings.Policy.(policies.Failover); ok {
-		s.Failover = f
-	}
-	s.Observer, _ = c.settings.Policy.(policies.Observer)
-	for i, pe := range t.Endpoints {
-		s.Endpoints[i] = next[pe.ID]
-	}
 	c.bound(len(s.Endpoints))
 	c.publish(s, why)
 	for _, e := range gone {
 		c.retire(e)
 	}
 	return nil
+}
+
+// assemble builds the table of instances and what goes with it. The caller holds mu.
+func (c *Cluster) assemble(instances []discovery.Instance, endpoints map[string]*Endpoint, weights []float64) (*Snapshot, error) {
+	t := newTable(c.gen+1, c.settings.Zone, instances, endpoints, whole(weights))
+	t.Ejector = newEjector(c, t, endpoints)
+	picker, err := c.settings.Policy.Build(t)
+	if err != nil {
+		c.buildErr = fmt.Errorf("cluster %q: table of %d endpoints: %w", c.name, len(t.Endpoints), err)
+		return nil, c.buildErr
+	}
+	c.buildErr = nil
+	c.gen++
+	s := &Snapshot{
+		Table: t, Picker: picker, Failover: c.settings.Failover, Sticky: newTokens(c.settings.Sticky, c.name, t),
+		Endpoints:  make([]*Endpoint, len(t.Endpoints)),
+		PolicyName: c.settings.PolicyName, PolicyDigest: c.settings.PolicyDigest, policy: c.settings.Policy,
+		weights: weights,
+	}
+	if f, ok := c.settings.Policy.(policies.Failover); ok {
+		s.Failover = f
+	}
+	s.Observer, _ = c.settings.Policy.(policies.Observer)
+	for i, pe := range t.Endpoints {
+		s.Endpoints[i] = endpoints[pe.ID]
+	}
+	return s, nil
 }
 
 // absorb notes what discovery says of the health of known endpoints. The caller holds mu.
@@ -279,81 +308,12 @@ func (c *Cluster) absorb(instances []discovery.Instance) {
 
 func (c *Cluster) retire(e *Endpoint) {
 	e.stopProbe()
+	e.stopAgent()
 	e.takeBack(placeRetired)
 	if c.leases != nil {
 		c.leases.Forget(e)
 	}
 	e.Transport.Close()
-}
-
-// publishView publishes the present table with the endpoints' present health, if that changed. The caller holds mu.
-func (c *Cluster) publishView(why string) {
-	c.publish(c.current.Load(), why)
-}
-
-// publish computes every endpoint's effective state and stores the snapshot if anything differs from what is out.
-func (c *Cluster) publish(s *Snapshot, why string) {
-	now := time.Now()
-	old := c.current.Load()
-	changed := old == nil || old.Table != s.Table
-	var lost []*Endpoint
-	for _, e := range s.Endpoints {
-		was, is := e.effective, effective(e.evidence(c, now))
-		if was == is && e.announced {
-			continue
-		}
-		e.effective = is
-		e.Store(policies.ColHealth, uint32(is.Health()))
-		if e.announced {
-			c.log.Info("endpoint", "endpoint", e.ID, "from", was, "to", is, "why", why)
-			if c.settings.Changed != nil {
-				c.settings.Changed(e.ID, was.String(), is.String(), why)
-			}
-		}
-		if e.announced && is == EffectiveDown {
-			lost = append(lost, e)
-		}
-		e.announced = true
-		changed = true
-	}
-	if !changed {
-		return
-	}
-	next := *s
-	next.View = policies.NewView(s.Table, c.nextView(), false, func(i int) bool {
-		return s.Endpoints[i].effective.Health() != policies.Down
-	})
-	split := c.settings.Split
-	split.Barred = func(i int) bool { return s.Endpoints[i].barred() }
-	split.Apply(next.View, c.nextView)
-	c.current.Store(&next)
-	c.tellPanic(old, &next)
-	if len(next.View.Up) == 0 {
-		return // there is nowhere to rescue anything to
-	}
-	for _, e := range lost { // after the view without them is out
-		e.Transport.Rescue()
-	}
-}
-
-func (c *Cluster) nextView() uint32 {
-	c.viewGen++
-	return c.viewGen
-}
-
-// Panic reports whether health is ignored for some or all of the requests, since so little is up.
-func (s *Snapshot) Panic() bool {
-	return s.View.Panic || slices.ContainsFunc(s.View.Parts, func(p policies.Part) bool { return p.View.Panic })
-}
-
-// tellPanic logs when panic begins and ends.
-func (c *Cluster) tellPanic(old, s *Snapshot) {
-	switch was := old != nil && old.Panic(); {
-	case s.Panic() && !was:
-		c.log.Warn("panic: so little is up that health is ignored", "up", len(s.View.Up), "of", len(s.Endpoints))
-	case was && !s.Panic():
-		c.log.Info("panic is over", "up", len(s.View.Up), "of", len(s.Endpoints))
-	}
 }
 
 func sameInstances(a, b []discovery.Instance) bool {

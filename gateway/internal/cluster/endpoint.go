@@ -25,6 +25,7 @@ type Endpoint struct {
 	place    atomic.Uint32 // see ejector
 	asked    atomic.Int64  // until when a policy wants it out, in nanoseconds of the epoch; 0: it asked for nothing
 	lastBeat atomic.Int64  // nanoseconds on the leases' clock; 0 if it never sent one
+	report   loadReport
 
 	// Guarded by cluster.mu.
 	instance  discovery.Instance // as the newest table has it
@@ -35,6 +36,10 @@ type Endpoint struct {
 	effective Effective
 	announced bool
 	rate      rate
+	agent     agentState
+	rampFrom  time.Time // zero: it has its whole weight
+	load      policies.LoadWeight
+	loadAt    int64 // the report that load has taken
 }
 
 func newEndpoint(c *Cluster, in discovery.Instance, num uint32) *Endpoint {
@@ -94,15 +99,19 @@ func (e *Endpoint) smooth(c policies.Column, x int64, shift uint) {
 
 // rate turns a counter into attempts per second.
 type rate struct {
-	at    time.Time
-	count uint64
+	at              time.Time
+	count, failures uint64
+	perSecond       float64 // attempts
+	failsPerSecond  float64
 }
 
 // sample stores the attempts per second since the last call, times 1000. The caller holds cluster.mu.
 func (e *Endpoint) sample(now time.Time) {
-	n := e.attempts.Load()
+	next := rate{at: now, count: e.attempts.Load(), failures: e.failures.Load()}
 	if d := now.Sub(e.rate.at); !e.rate.at.IsZero() && d > 0 {
-		e.Store(policies.ColRPSMilli, uint32(float64(n-e.rate.count)/d.Seconds()*1000))
+		next.perSecond = float64(next.count-e.rate.count) / d.Seconds()
+		next.failsPerSecond = float64(next.failures-e.rate.failures) / d.Seconds()
+		e.Store(policies.ColRPSMilli, uint32(next.perSecond*1000))
 	}
-	e.rate = rate{at: now, count: n}
+	e.rate = next
 }

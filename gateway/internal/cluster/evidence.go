@@ -13,6 +13,7 @@ type Evidence struct {
 	Verified bool // false: known only from the snapshot of an earlier run
 	Lease    LeaseState
 	Probe    ProbeState
+	Agent    AgentState
 	Ejected  bool // by passive outlier detection
 	Override Override
 }
@@ -61,9 +62,9 @@ func effective(e Evidence) Effective {
 	switch {
 	case e.Override == ForceDown:
 		return EffectiveDown
-	case e.Override == ForceDrain || e.Status == discovery.Maintenance:
+	case e.Override == ForceDrain || e.Status == discovery.Maintenance || e.Agent == AgentDrain || e.Agent == AgentMaint:
 		return EffectiveDraining
-	case e.Status == discovery.Critical || e.Probe == ProbeFailing || e.Lease == LeaseDead || e.Ejected:
+	case e.Status == discovery.Critical || e.Probe == ProbeFailing || e.Lease == LeaseDead || e.Agent == AgentDown || e.Ejected:
 		return EffectiveDown
 	case e.Status == discovery.Warning || e.Lease == LeaseSuspect || !e.Verified && e.Probe != ProbePassing:
 		return EffectiveDegraded
@@ -75,7 +76,7 @@ func effective(e Evidence) Effective {
 func (e *Endpoint) evidence(c *Cluster, now time.Time) Evidence {
 	ev := Evidence{
 		Status: e.instance.Status, Verified: e.verified, Probe: e.probe.state,
-		Ejected: e.outlier.until.After(now), Override: e.override,
+		Agent: e.agent.state(), Ejected: e.outlier.until.After(now), Override: e.override,
 	}
 	if c.leases != nil && c.settings.Heartbeat > 0 {
 		ev.Lease = c.leases.State(e, c.settings.Heartbeat)

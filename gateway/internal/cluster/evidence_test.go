@@ -28,6 +28,10 @@ func TestEffective(t *testing.T) {
 		"dead_lease_takes_out":                {with(func(e *Evidence) { e.Lease = LeaseDead }), EffectiveDown},
 		"failing_probe_takes_out":             {with(func(e *Evidence) { e.Probe = ProbeFailing }), EffectiveDown},
 		"ejection_takes_out":                  {with(func(e *Evidence) { e.Ejected = true }), EffectiveDown},
+		"an_agent_drains":                     {with(func(e *Evidence) { e.Agent = AgentDrain }), EffectiveDraining},
+		"an_agent_in_maintenance_drains":      {with(func(e *Evidence) { e.Agent = AgentMaint }), EffectiveDraining},
+		"an_agent_takes_out":                  {with(func(e *Evidence) { e.Agent = AgentDown }), EffectiveDown},
+		"an_agent_overrules_no_probe":         {with(func(e *Evidence) { e.Agent, e.Probe = AgentUp, ProbeFailing }), EffectiveDown},
 		"unverified_degrades":                 {Evidence{Probe: ProbeUnknown}, EffectiveDegraded},
 		"unverified_but_probed_is_up":         {Evidence{Probe: ProbePassing}, EffectiveUp},
 		"operator_drains_what_is_good":        {with(func(e *Evidence) { e.Override = ForceDrain }), EffectiveDraining},
@@ -49,6 +53,7 @@ func TestEffectiveIsMonotone(t *testing.T) {
 		func(e *Evidence) bool { ok := e.Status < discovery.Critical; e.Status++; return ok },
 		func(e *Evidence) bool { ok := e.Lease != LeaseDead; e.Lease++; return ok },
 		func(e *Evidence) bool { ok := e.Probe != ProbeFailing; e.Probe = ProbeFailing; return ok },
+		func(e *Evidence) bool { ok := e.Agent != AgentDown; e.Agent = AgentDown; return ok },
 		func(e *Evidence) bool { ok := !e.Ejected; e.Ejected = true; return ok },
 		func(e *Evidence) bool { ok := e.Verified; e.Verified = false; return ok },
 		func(e *Evidence) bool { ok := e.Override == NoOverride; e.Override = ForceDown; return ok },
@@ -76,10 +81,12 @@ func allEvidence(yield func(Evidence) bool) {
 		for lease := LeaseNone; lease <= LeaseDead; lease++ {
 			for probe := ProbeUnknown; probe <= ProbeFailing; probe++ {
 				for override := NoOverride; override <= ForceDown; override++ {
-					for bits := range 4 {
-						e := Evidence{status, bits&1 != 0, lease, probe, bits&2 != 0, override}
-						if !yield(e) {
-							return
+					for agent := AgentNone; agent <= AgentDown; agent++ {
+						for bits := range 4 {
+							e := Evidence{status, bits&1 != 0, lease, probe, agent, bits&2 != 0, override}
+							if !yield(e) {
+								return
+							}
 						}
 					}
 				}

@@ -22,16 +22,17 @@ func (c *Cluster) run() {
 			why = "readmitted"
 		}
 		c.heed(now)
-		c.publishView(why)
-		if c.leases != nil {
-			for _, e := range c.endpoints {
-				c.leases.age(e)
-			}
-		}
 		if now.Sub(sampled) >= time.Second {
 			sampled = now
 			for _, e := range c.endpoints {
 				e.sample(now)
+				e.takeReport(c.settings.Load, now)
+			}
+		}
+		c.publishView(why)
+		if c.leases != nil {
+			for _, e := range c.endpoints {
+				c.leases.age(e)
 			}
 		}
 		c.mu.Unlock()

@@ -67,12 +67,16 @@ func (c *Cluster) absence(e *Endpoint) string {
 		return "draining: operator"
 	case ev.Status == discovery.Maintenance:
 		return "draining: maintenance"
+	case ev.Agent == AgentDrain, ev.Agent == AgentMaint:
+		return "draining: agent"
 	case ev.Status == discovery.Critical:
 		return "down: critical"
 	case ev.Probe == ProbeFailing:
 		return "down: probe"
 	case ev.Lease == LeaseDead:
 		return "down: heartbeat"
+	case ev.Agent == AgentDown:
+		return "down: agent"
 	case ev.Ejected:
 		return "ejected: " + e.outlier.why.String()
 	}

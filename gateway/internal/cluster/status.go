@@ -16,6 +16,7 @@ type Status struct {
 	Error      string           `json:"error,omitempty"` // why the answer is not fresh
 	Generation uint32           `json:"generation"`
 	Up         int              `json:"up"`
+	Unused     int              `json:"unused"` // instances outside of this gateway's subset
 	Panic      bool             `json:"panic"`
 	Endpoints  []EndpointStatus `json:"endpoints"`
 }
@@ -25,8 +26,9 @@ type EndpointStatus struct {
 	ID        string            `json:"id"`
 	Name      string            `json:"name"`
 	Address   string            `json:"address"`
-	State     string            `json:"state"` // up, degraded, draining, down
-	Weight    uint32            `json:"weight"`
+	State     string            `json:"state"`            // up, degraded, draining, down
+	Weight    uint32            `json:"weight"`           // of the instance
+	Effective float64           `json:"effective_weight"` // in the same unit, after load, agent and slow start
 	Tier      uint8             `json:"tier"`
 	Zone      string            `json:"zone,omitempty"`
 	Tags      []string          `json:"tags,omitempty"`
@@ -35,6 +37,7 @@ type EndpointStatus struct {
 	Attempts  uint64            `json:"attempts"`
 	Failures  uint64            `json:"failures"`
 	Inflight  uint32            `json:"inflight"`
+	Load      *LoadStatus       `json:"load,omitempty"` // nil: it reports none
 	EWMA      float64           `json:"ewma_seconds"`
 	RPS       float64           `json:"attempts_per_second"`
 	Ejections uint64            `json:"ejections"`
@@ -49,9 +52,19 @@ type EvidenceStatus struct {
 	Lease        string    `json:"lease"`
 	Probe        string    `json:"probe"`
 	ProbeError   string    `json:"probe_error,omitempty"`
+	Agent        string    `json:"agent,omitempty"`
+	AgentSays    string    `json:"agent_says,omitempty"`
 	EjectedUntil time.Time `json:"ejected_until,omitzero"`
 	EjectedBy    string    `json:"ejected_by,omitempty"` // failures, policy
 	Override     string    `json:"override,omitempty"`
+}
+
+// LoadStatus is the last report of an endpoint about its load.
+type LoadStatus struct {
+	Utilisation float64 `json:"utilisation"`
+	QPS         float64 `json:"qps,omitempty"`
+	EPS         float64 `json:"eps,omitempty"`
+	AgeSeconds  float64 `json:"age_seconds"`
 }
 
 // Status describes the cluster now.
@@ -66,6 +79,7 @@ func (c *Cluster) Status() Status {
 	if c.state.Origin != discovery.OriginNone && c.state.Origin != discovery.OriginStatic {
 		out.AgeSeconds = now.Sub(c.state.At).Seconds()
 	}
+	out.Unused = max(len(c.state.Instances)-len(s.Endpoints), 0)
 	if c.state.Err != nil {
 		out.Error = c.state.Err.Error()
 	}
@@ -75,11 +89,13 @@ func (c *Cluster) Status() Status {
 	for i, e := range s.Endpoints {
 		pe, ev := s.Table.Endpoints[i], e.evidence(c, now)
 		es := EndpointStatus{
-			ID: e.ID, Name: pe.Name, Address: e.Address, State: e.effective.String(), Weight: pe.Weight, Tier: pe.Tier,
+			ID: e.ID, Name: pe.Name, Address: e.Address, State: e.effective.String(), Weight: instanceWeight(e.instance),
+			Effective: s.weights[i], Load: e.report.status(now), Tier: pe.Tier,
 			Zone: s.Table.Zones[pe.Zone], Tags: e.instance.Tags, Meta: e.instance.Meta,
 			Evidence: EvidenceStatus{
 				Discovery: ev.Status.String(), Verified: ev.Verified, Lease: ev.Lease.String(), Probe: ev.Probe.String(),
 				Override: ev.Override.String(),
+				Agent:    ev.Agent.String(), AgentSays: e.agent.says,
 			},
 			Attempts: e.attempts.Load(), Failures: e.failures.Load(), Inflight: e.Inflight(),
 			EWMA:      float64(e.State.Load(policies.ColEWMA)) / 1e6,

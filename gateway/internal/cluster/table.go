@@ -10,19 +10,22 @@ import (
 	"github.com/weir-lb/weir/policies"
 )
 
-// newTable makes the table of instances, which are sorted by ID. endpoints holds an endpoint for each of them.
-func newTable(gen uint32, self string, instances []discovery.Instance, endpoints map[string]*Endpoint) *policies.Table {
+// newTable makes the table of instances, which are sorted by ID. endpoints holds an endpoint for each of them; weights are
+// in the order of instances.
+func newTable(
+	gen uint32, self string, instances []discovery.Instance, endpoints map[string]*Endpoint, weights []uint32,
+) *policies.Table {
 	t := &policies.Table{Gen: gen, Zones: zones(self, instances)}
 	zone := func(name string) uint16 {
 		i, _ := slices.BinarySearch(t.Zones, name) // "" sorts first, so it is 0
 		return uint16(i)
 	}
 	t.SelfZone = zone(self)
-	for _, in := range instances {
+	for i, in := range instances {
 		e := endpoints[in.ID]
 		pe := &policies.Endpoint{
 			ID: in.ID, IDHash: xxhash.Sum64String(in.ID), Num: e.num, Address: in.Address, Name: in.Name,
-			Weight: uint32(min(max(in.Weight, 0), policies.MaxWeight)), Tier: in.Tier, Zone: zone(in.Zone),
+			Weight: weights[i], Tier: in.Tier, Zone: zone(in.Zone),
 			Meta: pairs(in.Meta), State: e.State,
 		}
 		if t.SelfZone != 0 && pe.Zone == t.SelfZone {

@@ -101,6 +101,7 @@ func (x *exchange) try(i int, d time.Duration) {
 			o.FirstByte = time.Since(x.began)
 		}
 		o.Sent = true
+		x.hearLoad(&x.ctx.Response.Header)
 		return
 	}
 	o.Class = upstream.ClassOf(err)

@@ -52,6 +52,7 @@ type Route struct {
 	Attempts      int // the first one counts; 1..policies.MaxTried, default 3
 	Budget        int // retries in flight, as a percentage of the cluster's requests in flight; at least 3 always; default 20
 	Affinity      Affinity
+	PassLoad      bool // clients get the endpoints' endpoint-load-metrics fields
 	MaxRequests   int // requests in flight of the whole cluster above which new ones get 503; 0 is no limit
 }
 

@@ -17,6 +17,9 @@ func (x *exchange) respond() {
 	h := &resp.Header
 	x.status = h.StatusCode()
 	cleanResponse(h, x.table.via)
+	if !x.route.PassLoad {
+		h.DelBytes(loadName)
+	}
 	if k := x.snap.Sticky; x.sticky && k != nil && x.outcome.Endpoint != x.req.StickyEP {
 		h.AddBytesKV(setCookieName, k.Field(x.outcome.Endpoint))
 	}

@@ -1,0 +1,165 @@
+package cluster
+
+import (
+	"bufio"
+	"context"
+	"io"
+	"math/rand/v2"
+	"net"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// Agent asks a small service beside each endpoint how it does, in HAProxy's agent-check protocol: a TCP connection, on
+// which one line comes (HAProxy configuration manual, "agent-check").
+type Agent struct {
+	Port     int // on the endpoint's host
+	Interval time.Duration
+}
+
+func (a *Agent) equal(b *Agent) bool { return a == b || a != nil && b != nil && *a == *b }
+
+// AgentState is what an endpoint's agent says.
+type AgentState uint8
+
+// Agent states.
+const (
+	AgentNone AgentState = iota // it said nothing of health
+	AgentUp
+	AgentDrain
+	AgentMaint
+	AgentDown
+)
+
+// String returns "", "up", "drain", "maint" or "down".
+func (s AgentState) String() string {
+	return [...]string{"", "up", "drain", "maint", "down", "", "", ""}[s&7]
+}
+
+// agentState is what an agent has said so far. As with HAProxy the three are apart: each word changes one of them, and an
+// agent that cannot be reached changes none, for probes are there to find that out.
+type agentState struct {
+	admin   AgentState // none, drain or maint
+	running AgentState // none, up or down
+	percent int        // of the endpoint's weight, if weighted
+	weighed bool
+	says    string // the last line
+	stop    context.CancelFunc
+}
+
+func (a *agentState) state() AgentState {
+	if a.admin != AgentNone {
+		return a.admin
+	}
+	return a.running
+}
+
+// share is what the agent leaves of the endpoint's weight.
+func (a *agentState) share() float64 {
+	if !a.weighed {
+		return 1
+	}
+	return float64(a.percent) / 100
+}
+
+const (
+	maxAgentLine    = 256
+	maxAgentPercent = 256 // HAProxy's greatest weight
+)
+
+// hear takes a line. Words that mean nothing to it, such as maxconn:N, it passes over; a # begins a comment.
+func (a *agentState) hear(line string) {
+	a.says = strings.ToValidUTF8(strings.TrimSpace(line), "?")
+	words, _, _ := strings.Cut(line, "#")
+	for _, w := range strings.FieldsFunc(words, func(r rune) bool { return strings.ContainsRune(" \t,\r\n", r) }) {
+		switch strings.ToLower(w) {
+		case "up":
+			a.running = AgentUp
+		case "down", "failed", "fail", "stopped":
+			a.running = AgentDown
+		case "ready":
+			a.admin = AgentNone
+		case "drain":
+			a.admin = AgentDrain
+		case "maint":
+			a.admin = AgentMaint
+		default:
+			digits, ok := strings.CutSuffix(w, "%")
+			if n, err := strconv.ParseUint(digits, 10, 31); ok && err == nil {
+				a.percent, a.weighed = int(min(n, maxAgentPercent)), true
+			}
+		}
+	}
+}
+
+func (e *Endpoint) stopAgent() {
+	if e.agent.stop != nil {
+		e.agent.stop()
+	}
+}
+
+// startAgent starts the goroutine that asks e's agent, if the cluster has agents. The caller holds c.mu, or no one else
+// knows the cluster yet.
+func (c *Cluster) startAgent(e *Endpoint) {
+	a := c.settings.Agent
+	if a == nil || c.closed {
+		return
+	}
+	host, _, err := net.SplitHostPort(e.Address)
+	if err != nil {
+		return // discovery gives no such addresses
+	}
+	ctx, stop := context.WithCancel(c.ctx)
+	e.agent.stop = stop
+	c.done.Go(func() { c.askAgent(ctx, e, net.JoinHostPort(host, strconv.Itoa(a.Port)), a.Interval) })
+}
+
+// askAgent asks until ctx ends, with the same jitter as probes.
+func (c *Cluster) askAgent(ctx context.Context, e *Endpoint, address string, interval time.Duration) {
+	wait := time.NewTimer(rand.N(interval))
+	defer wait.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-wait.C:
+		}
+		if line, err := agentLine(ctx, address, interval); err == nil {
+			c.agentSaid(ctx, e, line)
+		}
+		wait.Reset(interval*9/10 + rand.N(interval/5+1))
+	}
+}
+
+// agentLine fetches one line, which the end of the connection ends too.
+func agentLine(ctx context.Context, address string, timeout time.Duration) (string, error) {
+	ctx, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	conn, err := (&net.Dialer{}).DialContext(ctx, "tcp", address)
+	if err != nil {
+		return "", err
+	}
+	defer conn.Close()
+	defer context.AfterFunc(ctx, func() { _ = conn.SetReadDeadline(time.Unix(1, 0)) })()
+	line, err := bufio.NewReader(io.LimitReader(conn, maxAgentLine)).ReadString('\n')
+	if err == io.EOF && line != "" {
+		err = nil
+	}
+	return line, err
+}
+
+// agentSaid takes what an agent answered.
+func (c *Cluster) agentSaid(ctx context.Context, e *Endpoint, line string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if ctx.Err() != nil {
+		return // the endpoint is gone or the settings changed
+	}
+	was := e.agent.share()
+	e.agent.hear(line)
+	if e.agent.share() != was {
+		c.weighAt = time.Now()
+	}
+	c.publishView("agent: " + e.agent.says)
+}
