@@ -22,7 +22,8 @@ const module = "github.com/weir-lb/weir"
 // is not listed may import nothing of ours; "..." stands for everything below.
 var mayImport = map[string][]string{
 	"":                             {"internal/cli"},
-	"internal/cli":                 {"gateway", "wasmhost", "internal/demo", "internal/workbench", "policies", "policies/recording"},
+	"internal/cli":                 {"gateway", "wasmhost", "internal/demo", "internal/form", "internal/scenario", "internal/workbench", "policies", "policies/recording", "policies/sim"},
+	"internal/scenario":            {"internal/form", "policies", "policies/sim", "wasmhost"},
 	"internal/workbench":           {"internal/form", "policies", "policies/policytest", "policies/recording", "wasmhost", "wasmhost/sdk"},
 	"internal/demo":                {"gateway", "discovery/consul/agent", "examples/plugins"},
 	"gateway":                      {"gateway/internal/...", "discovery", "discovery/consul", "wasmhost", "policies", "policies/recording"},

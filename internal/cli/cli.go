@@ -27,6 +27,10 @@ type commands struct {
 		Test  policyTestCmd  `cmd:"" help:"Hold a module to the laws and to the cases beside it, in virtual time; or replay a trace with it."`
 		Bench policyBenchCmd `cmd:"" help:"Measure a module: nanoseconds, fuel and allocations of a pick, and how long it takes to start."`
 	} `cmd:"" help:"Work on Wasm policies."`
+	Sim struct {
+		Run          simRunCmd          `cmd:"" default:"withargs" help:"Run policies through a scenario, side by side, and hold them to what it expects."`
+		Availability simAvailabilityCmd `cmd:"" help:"Say how available units with spares are: by formula, and simulated."`
+	} `cmd:"" help:"Simulate: real policies, native or Wasm, a fleet and a bad day that are not."`
 	Explain explainCmd `cmd:"" help:"Ask a running gateway what it would do with a request, and why; nothing is sent upstream."`
 	Version versionCmd `cmd:"" help:"Print the version."`
 

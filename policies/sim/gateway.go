@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"fmt"
 	"maps"
 	"math"
 	"slices"
@@ -37,7 +38,7 @@ func (w *world) newGateway(n int) (*gateway, error) {
 	}
 	g := &gateway{policy: policy, failover: w.config.Failover}
 	if g.failover == nil {
-		g.failover = &policies.NextEndpoint{Conditions: defaultConditions}
+		g.failover = &policies.NextEndpoint{Conditions: Conditions()}
 	}
 	if f, ok := g.policy.(policies.Failover); ok {
 		g.failover = f
@@ -57,7 +58,7 @@ func (w *world) newGateway(n int) (*gateway, error) {
 	g.table = &policies.Table{Gen: 1, Zones: zones, SelfZone: zone(w.config.Zone)}
 	for i, s := range w.config.Servers {
 		e := &policies.Endpoint{
-			ID: s.Name, IDHash: nameHash(s.Name), Num: uint32(i + 1), Name: s.Name, Address: s.Name, Weight: s.Weight, Tier: s.Tier,
+			ID: fmt.Sprintf("%05d %s", i, s.Name), IDHash: nameHash(s.Name), Num: uint32(i + 1), Name: s.Name, Address: s.Name, Weight: s.Weight, Tier: s.Tier,
 			Zone: zone(s.Zone), State: policies.NewState(policies.Up),
 		}
 		for _, k := range slices.Sorted(maps.Keys(s.Meta)) {
@@ -192,11 +193,13 @@ func (w *world) retryLimit(g *gateway) int {
 
 const minRetries = 3
 
-// defaultConditions are those of a cluster that names none.
-var defaultConditions = policies.Conditions{
-	Classes: 1<<policies.Refused | 1<<policies.ConnectTimeout | 1<<policies.TLSFailed | 1<<policies.Unresolvable |
-		1<<policies.PoolExhausted | 1<<policies.Reset | 1<<policies.Malformed | 1<<policies.HeaderTimeout,
-	Statuses: []int{502, 503, 504},
+// Conditions are those of a cluster that names none.
+func Conditions() policies.Conditions {
+	return policies.Conditions{
+		Classes: 1<<policies.Refused | 1<<policies.ConnectTimeout | 1<<policies.TLSFailed | 1<<policies.Unresolvable |
+			1<<policies.PoolExhausted | 1<<policies.Reset | 1<<policies.Malformed | 1<<policies.HeaderTimeout,
+		Statuses: []int{502, 503, 504},
+	}
 }
 
 const tickEvery = 10 * time.Millisecond
