@@ -24,7 +24,7 @@ const (
 	numPhases
 )
 
-// in is a set of phases.
+// phases is a set of them.
 type phases uint8
 
 const (
@@ -132,7 +132,7 @@ func (c *callContext) hash(b []byte, seed uint64) uint64 {
 	return c.digest.Sum64()
 }
 
-// hostCall is what every host function begins with: it says whether f may be called now, and charges for it.
+// call is what every host function begins with: it charges for the call, and refuses it in a phase that f is not for.
 func (f *hostFunction) call(c *callContext, mod api.Module, stack []uint64) {
 	if c.in.mod == nil {
 		c.in.bind(mod) // a start section calls before the instance is there

@@ -140,7 +140,7 @@ func (s *shard) flush(now int64) {
 	if s.moved {
 		return
 	}
-	if in == nil || in.feedback == nil || s.policy.ward.active() {
+	if in == nil || in.feedback == nil || s.policy.ward.away(now) {
 		s.pending.clear()
 		return
 	}
@@ -223,7 +223,7 @@ func (p *Policy) Advance(now int64) {
 // tick calls lb_tick if the guest asked for it and it is time. The caller holds mu.
 func (s *shard) tick(now int64) {
 	in := s.in
-	if in == nil || in.tickEvery == 0 || s.policy.ward.active() || now < in.tickAt {
+	if in == nil || in.tickEvery == 0 || now < in.tickAt || s.policy.ward.away(now) {
 		return
 	}
 	in.tickAt = now + in.tickEvery

@@ -66,6 +66,7 @@ func (h *Host) Load(ctx context.Context, wasm []byte, o Options) (*Module, error
 	if m.shared = (&shared{log: h.log.With("policy", o.Name), now: o.Now}); o.Inherit != nil {
 		m.shared = o.Inherit.shared
 	}
+	m.options.Inherit = nil // a module that holds the one before holds all that there were
 	if len(wasm) > fuel.MaxModule {
 		return nil, &StepError{StepSize, fmt.Errorf("%d bytes, want at most %d", len(wasm), fuel.MaxModule)}
 	}

@@ -53,9 +53,13 @@ func (q *quarantine) succeeded() (healed bool) {
 	return true
 }
 
-// failed notes a failure, and reports whether it brought the guest into quarantine.
+// failed notes a failure, and reports whether it brought the guest into quarantine. Calls that were under way on other
+// instances when it began fail for the same reason, and say nothing new.
 func (q *quarantine) failed(now int64) (entered bool) {
 	if q.active() {
+		if now < q.until {
+			return false
+		}
 		q.enter(now)
 		return true
 	}

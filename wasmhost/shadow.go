@@ -43,7 +43,8 @@ type ShadowShare struct {
 	Active, Candidate uint64
 }
 
-// NewShadow puts candidate beside active. Both are new, of the same cluster, and belong to the shadow: it closes them.
+// NewShadow puts candidate, which is new, beside active. Both are of one cluster. Close closes both; who has another use
+// for one of them closes the other by itself instead.
 func NewShadow(active, candidate *Policy) *Shadow {
 	candidate.inert = true
 	candidate.shards = candidate.shards[:1] // so that its outcomes find the instance that picked

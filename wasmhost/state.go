@@ -7,18 +7,15 @@ const maxState = 256 << 10
 
 // takeOver moves the state of old, instance by instance, where both sides have a say in it. From then on old's guest is
 // not asked: whatever it would decide, nobody would remember. The old one has no veto over its removal, so a failure of
-// either side is told and leaves the new one without state.
+// either side is told and leaves the new one without state. So does having fewer instances than the old one had.
 func (p *Policy) takeOver(old *Policy) {
-	for i, s := range p.shards {
-		if i >= len(old.shards) {
-			break
-		}
-		state, err := old.shards[i].move()
-		if err == nil && (len(state) == 0 || !p.module.info.Restore) {
+	for i, from := range old.shards {
+		state, err := from.move()
+		if i >= len(p.shards) || err == nil && (len(state) == 0 || !p.module.info.Restore) {
 			continue
 		}
 		if err == nil {
-			err = s.restore(state)
+			err = p.shards[i].restore(state)
 		}
 		if err != nil {
 			p.shared.log.Warn("a new version of the policy begins without the state of the old", "cluster", p.cluster, "err", err)

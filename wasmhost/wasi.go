@@ -23,16 +23,13 @@ const (
 // maxVectors bounds the buffers of one fd_write and the subscriptions of one poll_oneoff.
 const maxVectors = 1024
 
-// anyPhase is for what a language's runtime does at times of its own.
-const anyPhase = anywhere
-
 // answers returns a function that only answers so.
 func answers(code uint64) func(*callContext, []uint64) {
 	return func(_ *callContext, s []uint64) { s[0] = code }
 }
 
 func wasi(name string, do func(*callContext, []uint64), params ...fuel.ValType) hostFunction {
-	return hostFunction{name, fuel.Sig(params, types{i32}), anyPhase, do}
+	return hostFunction{name, fuel.Sig(params, types{i32}), anywhere, do} // a language's runtime has times of its own
 }
 
 var wasiFunctions = [...]hostFunction{
@@ -87,7 +84,7 @@ var wasiFunctions = [...]hostFunction{
 	wasi("path_symlink", answers(wasiBadFD), i32, i32, i32, i32, i32),
 	wasi("path_unlink_file", answers(wasiBadFD), i32, i32, i32),
 	wasi("poll_oneoff", pollOneoff, i32, i32, i32, i32),
-	{"proc_exit", fuel.Sig(types{i32}, nil), anyPhase, func(_ *callContext, s []uint64) {
+	{"proc_exit", fuel.Sig(types{i32}, nil), anywhere, func(_ *callContext, s []uint64) {
 		panic(trap(fmt.Sprintf("the guest exited with status %d", uint32(s[0]))))
 	}},
 	wasi("proc_raise", answers(wasiNoSys), i32),
