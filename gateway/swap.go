@@ -45,14 +45,16 @@ func (g *Gateway) Put(ctx context.Context, name string, wasm []byte) (Swap, erro
 	})
 }
 
-// Rollback returns a policy to the version that it had before. Twice leads back.
+// Rollback returns a policy to the version that it had before, unless the configuration has come to pin another one.
+// Twice leads back.
 func (g *Gateway) Rollback(ctx context.Context, name string) (Swap, error) {
 	return g.change(ctx, name, kindRolledBack, func(p *policy) (version, error) {
 		if p.previous == nil {
 			return version{}, fmt.Errorf("policy %q: %w", name, errNoPrevious)
 		}
-		v := *p.previous
-		return newVersion(v.wasm, v.source, v.config), nil
+		settings := *p.previous.config
+		settings.SHA256 = g.config.Policies[name].SHA256
+		return newVersion(p.previous.wasm, p.previous.source, &settings), nil
 	})
 }
 

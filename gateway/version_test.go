@@ -34,6 +34,26 @@ func TestVersions(t *testing.T) {
 			t.Errorf("after a good one %+v, %v", p, g.notServing())
 		}
 	})
+	t.Run("a_pin_holds_for_rollbacks_too", func(t *testing.T) {
+		write(t, path, modules[0])
+		plain := `{plugin: {wasm: "` + path + `", watch: false}}`
+		g := startWith(t, plain, `wasm: {cache_dir: ""}`)
+		_, err := g.Put(t.Context(), "plugin", modules[1])
+		must(t, err)
+		file, err := os.ReadFile(g.options.Path)
+		must(t, err)
+		pin := newVersion(modules[0], fromFile, nil).digest
+		write(t, g.options.Path, []byte(strings.Replace(string(file), "watch: false", "watch: false, sha256: "+pin, 1)))
+		must(t, g.Reload())
+		before := g.policy("plugin")
+		if before.digest != pin || before.previous == nil {
+			t.Fatalf("%s serves, previous %v, want the file's version and the one that was put to return to", before.digest, before.previous)
+		}
+		_, err = g.Rollback(t.Context(), "plugin")
+		if stepOf(err) != "size" || g.policy("plugin") != before {
+			t.Errorf("%v, %s serves; want a refusal at step size and the pinned one", err, g.policy("plugin").digest)
+		}
+	})
 	t.Run("new_settings_are_a_version_too", func(t *testing.T) {
 		write(t, path, modules[0])
 		g := startWith(t, `{plugin: {wasm: "`+path+`", memory: 1MiB}}`, `wasm: {cache_dir: ""}`)
