@@ -3,6 +3,7 @@ package gateway
 import (
 	"context"
 	"log/slog"
+	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -159,11 +160,7 @@ func (e *events) close() {
 func (e *events) tally() (counts map[eventKey]uint64, dropped uint64) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	counts = make(map[eventKey]uint64, len(e.counts))
-	for k, n := range e.counts {
-		counts[k] = n
-	}
-	return counts, e.dropped
+	return maps.Clone(e.counts), e.dropped
 }
 
 // tell adds an event and logs it.

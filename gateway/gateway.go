@@ -116,6 +116,8 @@ func (g *Gateway) start() (err error) {
 	}
 	g.data = proxy.New(g.log)
 	g.register()
+	g.reloading.Lock() // the admin API answers before all is done
+	defer g.reloading.Unlock()
 	if err := g.apply(ctx, cfg, true); err != nil {
 		return err
 	}
