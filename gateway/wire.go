@@ -6,6 +6,7 @@ import (
 	"maps"
 	"math"
 	"net/netip"
+	"os"
 	"slices"
 	"strconv"
 	"time"
@@ -62,6 +63,7 @@ func (g *Gateway) newSpec(name string, cfg *config.Config, cc *config.Cluster, c
 	if cc.Heartbeat != nil {
 		s.settings.Heartbeat = cc.Heartbeat.TTL
 	}
+	share(&s.settings, cc)
 	s.conditions, s.secret = cc.Retry.Conditions, ch.secrets[name]
 	if cc.Affinity != nil && cc.Affinity.Cookie != "" {
 		s.settings.Sticky = &cluster.Sticky{Cookie: cc.Affinity.Cookie, Key: s.secret}
@@ -77,6 +79,28 @@ func (g *Gateway) newSpec(name string, cfg *config.Config, cc *config.Cluster, c
 		s.query = query(cc.Consul)
 	}
 	return s
+}
+
+// share fills in how requests are shared out among endpoints before a policy sees them.
+func share(s *cluster.Settings, cc *config.Cluster) {
+	s.Split = policies.Split{
+		Overprovision: cc.Spill, PanicBelow: cc.Panic, OwnZone: cc.ZoneAware.Enabled, ZoneMinimum: cc.ZoneAware.Minimum,
+	}
+	if w := cc.SlowStart; w != nil {
+		s.SlowStart = policies.SlowStart{Window: w.Window, Aggression: w.Aggression, Minimum: w.Minimum}
+	}
+	if w := cc.Weights; w.From == "load" {
+		s.Load = &policies.LoadWeights{Blackout: w.Blackout, Expiration: w.Expiration, Penalty: w.ErrorPenalty}
+	}
+	if a := cc.Agent; a != nil {
+		s.Agent = &cluster.Agent{Port: a.Port, Interval: a.Interval}
+	}
+	if u := cc.Subset; u != nil {
+		s.Subset = cluster.Subset{Size: u.Size, ID: u.ID}
+		if u.ID == "" {
+			s.Subset.ID, _ = os.Hostname() // "" is as good as any where there is one gateway
+		}
+	}
 }
 
 // fingerprint is equal for equal values. It is for comparing, off the request path.
@@ -152,6 +176,7 @@ func (g *Gateway) routes(cfg *config.Config, explainToken string) *proxy.Config 
 			Name: r.Name, Host: r.Host, Path: r.Path, StripPrefix: r.StripPrefix, Cluster: g.members[r.Cluster].cluster,
 			Timeout: r.Timeout, PerTryTimeout: cc.Retry.PerTryTimeout, Attempts: cc.Retry.Attempts,
 			Budget: int(math.Round(cc.Retry.Budget * 100)), MaxRequests: cc.Limits.Requests, Affinity: affinity(cc.Affinity),
+			PassLoad: cc.Weights.PassHeader,
 		}
 		if route.Timeout == 0 {
 			route.Timeout = forever

@@ -66,7 +66,7 @@ func acceptsCell(t reflect.Type, tag reflect.StructTag) string {
 	case tag.Get("max") != "":
 		cell := fmt.Sprintf("%s..%s", tag.Get("min"), tag.Get("max"))
 		if zero := tag.Get("zero"); zero != "" {
-			cell += fmt.Sprintf("; `%s`: %s", zeroOf(t), zero)
+			cell += fmt.Sprintf("; `%s`: %s", zeroOf(t, tag), zero)
 		}
 		return cell
 	case t == rawJSON:

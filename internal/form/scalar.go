@@ -84,6 +84,8 @@ func (d *decoder) want(t reflect.Type, tag reflect.StructTag) string {
 		kind = "a size such as 64KiB or 4MiB"
 	case tag.Get("as") == "percent":
 		kind = "a percentage such as 20%"
+	case t.Kind() == reflect.Float64:
+		kind = "a number such as 1.5"
 	case t.Kind() == reflect.Int || t.Kind() == reflect.Int64:
 		kind = "a whole number"
 	case t.Kind() == reflect.Float64:
@@ -95,12 +97,15 @@ func (d *decoder) want(t reflect.Type, tag reflect.StructTag) string {
 		kind += ", " + min + ".." + max
 	}
 	if zero := tag.Get("zero"); zero != "" {
-		kind += fmt.Sprintf(" (or %s: %s)", zeroOf(t), zero)
+		kind += fmt.Sprintf(" (or %s: %s)", zeroOf(t, tag), zero)
 	}
 	return kind
 }
 
-func zeroOf(t reflect.Type) string {
+func zeroOf(t reflect.Type, tag reflect.StructTag) string {
+	if tag.Get("as") == "percent" {
+		return "0%"
+	}
 	if t == durationType {
 		return "0s"
 	}
@@ -132,6 +137,9 @@ func number(text string, t reflect.Type, tag reflect.StructTag) (x float64, ok b
 		digits, found := strings.CutSuffix(text, "%")
 		x, err := strconv.ParseFloat(digits, 64)
 		return x / 100, found && err == nil && !math.IsNaN(x)
+	case t.Kind() == reflect.Float64:
+		x, err := strconv.ParseFloat(text, 64)
+		return x, err == nil && !math.IsNaN(x)
 	}
 	if t.Kind() == reflect.Float64 {
 		x, err := strconv.ParseFloat(text, 64)

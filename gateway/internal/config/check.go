@@ -220,6 +220,12 @@ func (c *checker) cluster(k *Cluster, path string) {
 	if p := k.Probe; p != nil {
 		c.one(path+".probe", "http, tcp", p.HTTP != nil, p.TCP)
 	}
+	if k.Agent != nil && k.Agent.Port == 0 {
+		c.fail(path+".agent.port", "nothing", "the port of the agents, 1..65535")
+	}
+	if k.ZoneAware.Enabled && c.Zone == "" {
+		c.fail(path+".zone_aware.enabled", "true without zone", "the gateway's own zone under the key zone")
+	}
 	if k.Timeout > 0 && k.Retry.PerTryTimeout > k.Timeout {
 		c.fail(path+".retry.per_try_timeout", k.Retry.PerTryTimeout.String(), "at most the timeout of the cluster, "+k.Timeout.String())
 	}

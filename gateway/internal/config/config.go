@@ -106,6 +106,47 @@ type Cluster struct {
 	Timeout        time.Duration `yaml:"timeout" default:"30s" min:"1ms" max:"24h" zero:"none"`
 	ConnectTimeout time.Duration `yaml:"connect_timeout" default:"1s" min:"1ms" max:"1m"`
 	Limits         Limits        `yaml:"limits"`
+	Spill          float64       `yaml:"spill" as:"percent" default:"0%" min:"100%" max:"1000%" zero:"off"` // 1.4: tiers share by degrees
+	Panic          float64       `yaml:"panic" as:"percent" default:"0%" min:"1%" max:"100%" zero:"off"`    // 0..1, of the weight
+	ZoneAware      ZoneAware     `yaml:"zone_aware"`
+	SlowStart      *SlowStart    `yaml:"slow_start"` // nil: none
+	Subset         *Subset       `yaml:"subset"`     // nil: all instances
+	Weights        Weights       `yaml:"weights"`
+	Agent          *Agent        `yaml:"agent"` // nil: none
+}
+
+// ZoneAware keeps requests in the gateway's zone as far as that can bear them.
+type ZoneAware struct {
+	Enabled bool `yaml:"enabled" default:"false"`
+	Minimum int  `yaml:"minimum" default:"6" min:"1" max:"100000"` // endpoints
+}
+
+// SlowStart ramps the weight of endpoints that come or come back.
+type SlowStart struct {
+	Window     time.Duration `yaml:"window" default:"30s" min:"1s" max:"1h"`
+	Aggression float64       `yaml:"aggression" default:"1.0" min:"0.1" max:"10"`
+	Minimum    float64       `yaml:"minimum" as:"percent" default:"10%" min:"1%" max:"100%"` // 0..1
+}
+
+// Subset limits the gateway to some of the instances.
+type Subset struct {
+	Size int    `yaml:"size" default:"20" min:"1" max:"100000"` // of each tier
+	ID   string `yaml:"id" as:"name"`                           // "" is the name of the host
+}
+
+// Weights says where the weights of endpoints come from.
+type Weights struct {
+	From         string        `yaml:"from" default:"discovery" oneof:"discovery load"`
+	Blackout     time.Duration `yaml:"blackout" default:"2s" min:"0s" max:"1h"`
+	Expiration   time.Duration `yaml:"expiration" default:"3m" min:"1s" max:"24h"`
+	ErrorPenalty float64       `yaml:"error_penalty" default:"1.0" min:"0" max:"1000"`
+	PassHeader   bool          `yaml:"pass_header" default:"false"`
+}
+
+// Agent asks a service beside each endpoint, in HAProxy's agent-check protocol.
+type Agent struct {
+	Port     int           `yaml:"port" min:"1" max:"65535"`
+	Interval time.Duration `yaml:"interval" default:"2s" min:"100ms" max:"1h"`
 }
 
 // Service names what Consul is asked for.

@@ -53,7 +53,7 @@ type Route struct {
 	Budget        int // retries in flight, as a percentage of the cluster's requests in flight; at least 3 always; default 20
 	Affinity      Affinity
 	PassLoad      bool // clients get the endpoints' endpoint-load-metrics fields
-	MaxRequests   int // requests in flight of the whole cluster above which new ones get 503; 0 is no limit
+	MaxRequests   int  // requests in flight of the whole cluster above which new ones get 503; 0 is no limit
 }
 
 // Match requires a header field: with that value, or with any if Value is "".
