@@ -10,9 +10,9 @@ const (
 	typeWork   = 700  // a value in a type
 	valueWork  = 300  // a variable where ways meet, or on the way there; branches count branchEdges times
 	aliasWork  = 750  // a variable in a loop within a loop, for each loop around: phis are resolved through all of them
-	parentWork = 12   // a block that dominates another: loops are found by walking up from each block and each branch
+	parentWork = 24   // a block that dominates another: loops are found by walking up from each block and each branch
 	accessWork = 1000 // of memory
-	chainWork  = 45   // a block that is walked back, from a use of a variable to where it may have been set
+	chainWork  = 80   // a block that is walked back, from a use of a variable to where it may have been set
 	reloadWork = 400  // a mutable global after a call
 	passWork   = 1000 // a value that a call, block or branch hands over
 
