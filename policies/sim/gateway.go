@@ -55,7 +55,8 @@ func (w *world) newGateway(n int) (*gateway, error) {
 		i, _ := slices.BinarySearch(zones, name)
 		return uint16(i)
 	}
-	g.table = &policies.Table{Gen: 1, Zones: zones, SelfZone: zone(w.config.Zone)}
+	// Gateways have seen different numbers of tables. Were these equal, all would start their rounds at the same endpoint.
+	g.table = &policies.Table{Gen: 1 + uint32(n)<<16, Zones: zones, SelfZone: zone(w.config.Zone)}
 	for i, s := range w.config.Servers {
 		e := &policies.Endpoint{
 			ID: fmt.Sprintf("%05d %s", i, s.Name), IDHash: nameHash(s.Name), Num: uint32(i + 1), Name: s.Name, Address: s.Name, Weight: s.Weight, Tier: s.Tier,

@@ -306,13 +306,10 @@ func (w *world) close(n int32, o policies.Outcome, final, loser bool) {
 		w.freeAttempt(n)
 		return
 	}
-	s := &w.servers[a.endpoint]
-	if s.mode != serving || w.config.Abandon {
-		if s.mode != serving {
-			w.freeAttempt(n) // the server has forgotten it
-		}
+	if w.config.Abandon {
 		return // it will be served, for nobody
 	}
+	s := &w.servers[a.endpoint]
 	waited := a.waits
 	w.leave(s, n)
 	if !waited {
