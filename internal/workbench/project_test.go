@@ -116,6 +116,17 @@ func TestProjects(t *testing.T) {
 				})
 			}
 			t.Logf("%d bytes, %d laws and cases", len(wasm), n)
+
+			// Whoever loops for ever in a first policy is told where: the module keeps its functions' names.
+			s.Options.Fuel.Pick = 1
+			starved := &Subject{Name: "my-policy", Wasm: wasm, Options: s.Options, Seed: 1}
+			if err := starved.Open(); err != nil {
+				t.Fatal(err)
+			}
+			defer starved.Close()
+			if _, err := starved.Admit(nil); err == nil || !strings.Contains(err.Error(), "out of fuel in ") || strings.Contains(err.Error(), "out of fuel in $") {
+				t.Errorf("%v, want the name of the function that ran out of fuel", err)
+			}
 		})
 	}
 }
