@@ -180,7 +180,7 @@ func allocations(pk policies.Picker, v *policies.View) float64 {
 	}
 	runtime.ReadMemStats(&after)
 	// A goroutine of the runtime allocates now and then; less than one in a thousand picks is nobody's.
-	return float64((after.Mallocs - before.Mallocs) * 1000 / warmUp / 1000)
+	return float64((after.Mallocs-before.Mallocs)*1000/warmUp) / 1000
 }
 
 func median(all []float64) float64 {
