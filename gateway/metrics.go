@@ -51,6 +51,7 @@ var (
 	mEjections   = family(counter, "weir_endpoint_ejections_total", "Passive ejections.", "cluster", "endpoint")
 	mPicked      = family(counter, "weir_endpoint_attempts_total", "Attempts begun.", "cluster", "endpoint")
 	mEndpoints   = family(gauge, "weir_cluster_endpoints", "Endpoints by state (up, degraded, draining, down).", "cluster", "state")
+	mPanic       = family(gauge, "weir_cluster_panic", "1 while so little of the cluster is up that health is ignored.", "cluster")
 	mAge         = family(gauge, "weir_discovery_age_seconds", "Age of the last good answer of discovery; 0 for static endpoints.", "cluster")
 	mConnections = family(gauge, "weir_upstream_connections", "Connections to endpoints, by state (idle, active).", "cluster", "state")
 	mLeases      = family(counter, "weir_lease_events_total", "Heartbeats and what their leases met in the cache.", "event")
@@ -76,7 +77,7 @@ var (
 
 var families = []*metric{
 	mRequests, mDuration, mAttempts, mRetries, mHedges, mRejected, mAborted, mClients, mUp, mInflight, mEWMA, mEjections, mPicked,
-	mEndpoints, mAge, mConnections, mLeases, mPicks, mFuel, mPickSeconds, mFailures, mUnheard, mRecreated, mQuarantined,
+	mEndpoints, mPanic, mAge, mConnections, mLeases, mPicks, mFuel, mPickSeconds, mFailures, mUnheard, mRecreated, mQuarantined,
 	mRefused, mInfo, mGuest, mShadowPicks, mShadowShare, mEvents, mMissed, mEngine, mReloads, mReloaded, mBuild,
 }
 
@@ -189,6 +190,11 @@ func (c collection) cluster(m *cluster.Cluster) {
 		c.add(mEjections, float64(e.Ejections), s.Name, e.ID)
 		c.add(mPicked, float64(e.Attempts), s.Name, e.ID)
 	}
+	panicking := 0.0
+	if s.Panic {
+		panicking = 1
+	}
+	c.add(mPanic, panicking, s.Name)
 	for state, n := range states {
 		c.add(mEndpoints, float64(n), s.Name, state)
 	}

@@ -65,6 +65,7 @@ type options struct {
 	config   Config
 	listen   func(net.Listener) net.Listener
 	split    policies.Split
+	settings func(*cluster.Settings)             // what is special about the cluster
 	instance func(i int, in *discovery.Instance) // what is special about endpoint i
 }
 
@@ -96,14 +97,18 @@ func startAt(tb testing.TB, o options, addresses ...string) *gateway {
 	if o.failover == nil {
 		o.failover = &policies.NextEndpoint{Conditions: transient}
 	}
-	c, err := cluster.New("web", cluster.Settings{
+	s := cluster.Settings{
 		Policy: o.policy, Failover: o.failover, Sticky: o.sticky, PolicyName: "in_order", PolicyDigest: "d1", Split: o.split, Zone: "here",
 		Transport: func(address string) cluster.Transport {
 			p := o.pool
 			p.Address = address
 			return upstream.New(p)
 		},
-	}, nil, slog.New(slog.DiscardHandler))
+	}
+	if o.settings != nil {
+		o.settings(&s)
+	}
+	c, err := cluster.New("web", s, nil, slog.New(slog.DiscardHandler))
 	if err != nil {
 		tb.Fatal(err)
 	}

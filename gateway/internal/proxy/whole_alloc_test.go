@@ -29,11 +29,16 @@ func (p *busybody) Pick(r *policies.Request, _ *policies.View) int {
 
 func (p *busybody) Observe(*policies.View, policies.Feedback) { p.heard++ }
 
-// TestProxiedGetAllocatesNothing sends whole requests, one that is bound by a cookie and one that is about to be.
+// TestProxiedGetAllocatesNothing sends whole requests, one that is bound by a cookie and one that is about to be, to a
+// cluster of several parts whose endpoint reports its load.
 func TestProxiedGetAllocatesNothing(t *testing.T) {
-	address := cheapest(t, gatewaytest.Answer(200, "hello", "Date: Thu, 01 Jan 1970 00:00:00 GMT", "Server: null"))
+	address := cheapest(t, gatewaytest.Answer(200, "hello", "Date: Thu, 01 Jan 1970 00:00:00 GMT", "Server: null",
+		"Endpoint-Load-Metrics: TEXT cpu_utilization=0.5, rps=10"))
 	p := new(busybody)
-	g := startAt(t, options{policy: p, sticky: sticky, config: Config{ExplainToken: "s3cret"}}, address)
+	g := startAt(t, options{policy: p, sticky: sticky, config: Config{ExplainToken: "s3cret"}, split: policies.Split{OwnZone: true}, instance: zonesHereAndThere}, address, address)
+	if n := len(g.cluster.Load().View.Parts); n != 1 {
+		t.Fatalf("%d parts", n)
+	}
 	token, _, _ := bytes.Cut(g.cluster.Load().Sticky.Field(0), []byte(";"))
 	c, err := net.Dial("tcp", g.address)
 	if err != nil {
