@@ -4,6 +4,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -210,14 +211,14 @@ func TestWhatAFilesMeaningHangsOn(t *testing.T) {
 		{"a/x", "a/x a a b/x b"},
 		{"a/none/x", "a/none/x a/none a b/none/x b/none"},
 	} {
-		got := ""
+		var got strings.Builder
 		for _, n := range onTheWay(filepath.Join(dir, tc.name)) {
 			rel, err := filepath.Rel(dir, n)
 			must(t, err)
-			got += " " + rel
+			got.WriteString(" " + rel)
 		}
-		if got != " "+tc.want {
-			t.Errorf("%s:%s, want %s", tc.name, got, tc.want)
+		if got.String() != " "+tc.want {
+			t.Errorf("%s:%s, want %s", tc.name, got.String(), tc.want)
 		}
 	}
 	if n := len(onTheWay(filepath.Join(dir, "loop", "x"))); n > 3*maxLinks {

@@ -3,6 +3,7 @@ package policies_test
 import (
 	"math"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/weir-lb/weir/policies"
@@ -62,18 +63,18 @@ func TestSplit(t *testing.T) {
 			for i, p := range v.Parts {
 				up := slices.Clone(p.View.Up)
 				slices.Sort(up)
-				name := ""
+				var name strings.Builder
 				for k, e := range up {
 					if k > 0 {
-						name += " "
+						name.WriteString(" ")
 					}
-					name += string(rune('0' + e))
+					name.WriteString(string(rune('0' + e)))
 				}
 				share := (float64(p.Upto) - from) / math.Pow(2, 32)
 				from = float64(p.Upto)
-				want, ok := c.want[name]
+				want, ok := c.want[name.String()]
 				if !ok || math.Abs(share-want) > 1e-6 {
-					t.Errorf("part %d has %q up and gets %.4f, want one of %v", i, name, share, c.want)
+					t.Errorf("part %d has %q up and gets %.4f, want one of %v", i, name.String(), share, c.want)
 				}
 				if p.View.Panic != c.panic {
 					t.Errorf("part %d: panic %v", i, p.View.Panic)

@@ -83,19 +83,10 @@ func TestAllocations(t *testing.T) {
 	policytest.NoAllocations(t, build, policytest.Options{Shares: policytest.ByLoad})
 }
 
-func picker(t *testing.T, p policies.Policy, table *policies.Table) policies.Picker {
-	t.Helper()
-	pk, err := p.Build(table)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return pk
-}
-
 // homes returns where each of n prefixes goes while nothing is in flight, by the endpoint's ID.
 func homes(t *testing.T, p policies.Policy, v *policies.View, n int) []string {
 	t.Helper()
-	pk := picker(t, p, v.Table)
+	pk := plugintest.Picker(t, p, v.Table)
 	got := make([]string, n)
 	for k := range got {
 		r := request(uint64(k), k)
@@ -122,7 +113,7 @@ func TestAPrefixHasOneEndpointWhateverTheChance(t *testing.T) {
 	table := fleet(1, 12)
 	v := policytest.View(table, 1)
 	want := homes(t, build(t), v, 500)
-	pk := picker(t, build(t), table) // another gateway
+	pk := plugintest.Picker(t, build(t), table) // another gateway
 	for seq := range uint64(3000) {
 		k := int(seq % 500)
 		r := request(seq*7+1, k)
@@ -195,7 +186,7 @@ func load(table *policies.Table, i int, n int32) { table.Endpoints[i].AddInfligh
 
 func TestAboveTheCeilingTheNextOfTheOrderTakesOver(t *testing.T) {
 	table := policytest.Table(1, policytest.Weights(1, 1, 1, 1)...)
-	pk, v := picker(t, build(t), table), policytest.View(table, 1)
+	pk, v := plugintest.Picker(t, build(t), table), policytest.View(table, 1)
 	r := request(0, 1)
 	first := pk.Pick(&r, v)
 	if r.NList != 3 || r.Reason != home {
@@ -233,7 +224,7 @@ func TestAboveTheCeilingTheNextOfTheOrderTakesOver(t *testing.T) {
 
 func TestWhenTheHeadOfTheOrderIsFullTheLeastLoadedOfItIsTaken(t *testing.T) {
 	table := fleet(1, 40)
-	pk, v := picker(t, build(t), table), policytest.View(table, 1)
+	pk, v := plugintest.Picker(t, build(t), table), policytest.View(table, 1)
 	r := request(0, 1)
 	head := []int{pk.Pick(&r, v), int(r.List[0]), int(r.List[1]), int(r.List[2])}
 	for k, n := range []int32{90, 95, 80, 99} {
@@ -246,7 +237,7 @@ func TestWhenTheHeadOfTheOrderIsFullTheLeastLoadedOfItIsTaken(t *testing.T) {
 
 func TestARetryKeepsToTheOrder(t *testing.T) {
 	table := fleet(1, 12)
-	pk, v := picker(t, build(t), table), policytest.View(table, 1)
+	pk, v := plugintest.Picker(t, build(t), table), policytest.View(table, 1)
 	for k := range 200 {
 		r := request(uint64(k), k)
 		first := pk.Pick(&r, v)
@@ -264,7 +255,7 @@ func TestARetryKeepsToTheOrder(t *testing.T) {
 
 func TestThePathCanStandForThePrefix(t *testing.T) {
 	table := fleet(1, 12)
-	pk, v := picker(t, plugintest.Policy(t, "llm-prefix", `{"header":""}`), table), policytest.View(table, 1)
+	pk, v := plugintest.Picker(t, plugintest.Policy(t, "llm-prefix", `{"header":""}`), table), policytest.View(table, 1)
 	seen := map[int]bool{}
 	for path := range uint64(100) {
 		r := policytest.Request(1, 2*path)
@@ -287,7 +278,7 @@ func TestManyEndpointsStayWithinTheFuel(t *testing.T) {
 		t.Run(fmt.Sprint(n), func(t *testing.T) {
 			p := build(t)
 			table := fleet(1, n)
-			pk, v := picker(t, p, table), policytest.View(table, 1)
+			pk, v := plugintest.Picker(t, p, table), policytest.View(table, 1)
 			for seq := range uint64(300) {
 				r := request(seq, int(seq))
 				for range policies.MaxTried {

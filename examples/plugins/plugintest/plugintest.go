@@ -96,6 +96,16 @@ func policy(t testing.TB, name string, o wasmhost.Options) *wasmhost.Policy {
 	return p
 }
 
+// Picker is what p builds of a table.
+func Picker(t testing.TB, p policies.Policy, table *policies.Table) policies.Picker {
+	t.Helper()
+	pk, err := p.Build(table)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return pk
+}
+
 // witness is a fallback that counts how often it finds an endpoint.
 type witness struct {
 	policies.Policy

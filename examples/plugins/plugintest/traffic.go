@@ -71,15 +71,11 @@ func (x *Traffic) advance() {
 // SetTable goes on with another table, in which all endpoints are up.
 func (x *Traffic) SetTable(table *policies.Table) {
 	x.t.Helper()
-	pk, err := x.policy.Build(table)
-	if err != nil {
-		x.t.Fatal(err)
-	}
-	x.Table, x.View, x.picker = table, policytest.View(table, table.Gen), pk
+	x.Table, x.View, x.picker = table, policytest.View(table, table.Gen), Picker(x.t, x.policy, table)
 }
 
-// Swap puts another instance of the same module in the policy's place, as a hot swap does. What was sent to the old one
-// ends unheard.
+// Swap puts another instance of the same module in the policy's place, as a hot swap does. How attempts end that the old
+// one picked, the old one is told, and hands on.
 func (x *Traffic) Swap() {
 	x.t.Helper()
 	old := x.policy

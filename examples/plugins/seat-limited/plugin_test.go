@@ -117,9 +117,14 @@ func TestSeats(t *testing.T) {
 			x.Run(second)
 		}, 3},
 		{"that_a_swap_left_without_report_are_free_in_the_end", func(x *plugintest.Traffic) {
-			x.Send(func(a *plugintest.Attempt) { a.Takes = second })
+			x.Send(func(a *plugintest.Attempt) { a.Takes = second; a.Unheard = true })
 			x.Swap()
 			x.Run(5 * second)
+		}, 4},
+		{"are_free_when_the_end_is_reported_after_a_swap", func(x *plugintest.Traffic) {
+			x.Send(func(a *plugintest.Attempt) { a.Takes = second })
+			x.Swap()
+			x.Run(second + 20*time.Millisecond)
 		}, 4},
 		{"are_not_given_back_twice_by_a_report_that_is_late", func(x *plugintest.Traffic) {
 			x.Send(func(a *plugintest.Attempt) { a.Takes = 10*second + time.Millisecond })

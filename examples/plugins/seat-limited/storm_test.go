@@ -44,7 +44,7 @@ func TestNeverMore(t *testing.T) {
 			if second%20 == 10 {
 				x.Swap()
 			}
-		}, 0.7},
+		}, 0.95},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			x := plugintest.NewTraffic(t, "seat-limited", "", fleet(1, nil, seats...))

@@ -84,19 +84,10 @@ func TestAllocations(t *testing.T) {
 	policytest.NoAllocations(t, build, policytest.Options{Shares: policytest.ByLoad})
 }
 
-func picker(t *testing.T, p policies.Policy, table *policies.Table) policies.Picker {
-	t.Helper()
-	pk, err := p.Build(table)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return pk
-}
-
 // homes returns where each of n tenants goes while nothing is in flight, by the endpoint's ID.
 func homes(t *testing.T, p policies.Policy, v *policies.View, n int) []string {
 	t.Helper()
-	pk := picker(t, p, v.Table)
+	pk := plugintest.Picker(t, p, v.Table)
 	got := make([]string, n)
 	for k := range got {
 		r := request(uint64(k), nth(k))
@@ -123,7 +114,7 @@ func TestATenantHasOneEndpointWhateverTheChance(t *testing.T) {
 	table := fleet(1)
 	want := homes(t, build(t), policytest.View(table, 1), 500)
 	other := build(t) // another gateway
-	pk, v := picker(t, other, table), policytest.View(table, 1)
+	pk, v := plugintest.Picker(t, other, table), policytest.View(table, 1)
 	for seq := range uint64(5000) {
 		k := int(seq % 500)
 		r := request(seq*7+1, nth(k))
@@ -180,7 +171,7 @@ func TestTenantsAreSpreadByWeight(t *testing.T) {
 func TestARetryGoesWhereTheTenantWouldGoIfTheEndpointWereDown(t *testing.T) {
 	p := build(t)
 	table := fleet(1)
-	pk := picker(t, p, table)
+	pk := plugintest.Picker(t, p, table)
 	all := policytest.View(table, 1)
 	for k := range 300 {
 		r := request(uint64(k), nth(k))
@@ -202,7 +193,7 @@ func TestNoEndpointHasMoreThanItsShareOfTheLoad(t *testing.T) {
 		t.Run(fmt.Sprint(percent), func(t *testing.T) {
 			table := fleet(1)
 			v := policytest.View(table, 1, 5)
-			pk := picker(t, plugintest.Policy(t, "tenant-affinity", config), table)
+			pk := plugintest.Picker(t, plugintest.Policy(t, "tenant-affinity", config), table)
 			var weight uint64
 			for _, i := range v.Up {
 				weight += uint64(table.Endpoints[i].Weight)
@@ -234,7 +225,7 @@ func TestNoEndpointHasMoreThanItsShareOfTheLoad(t *testing.T) {
 
 func TestATenantThatSpillsComesHome(t *testing.T) {
 	table := fleet(1)
-	pk, v := picker(t, build(t), table), policytest.View(table, 1)
+	pk, v := plugintest.Picker(t, build(t), table), policytest.View(table, 1)
 	r := request(0, "acme")
 	first := pk.Pick(&r, v)
 	table.Endpoints[first].AddInflight(10)
@@ -250,7 +241,7 @@ func TestATenantThatSpillsComesHome(t *testing.T) {
 
 func TestTheHeaderIsConfigured(t *testing.T) {
 	table := fleet(1)
-	pk, v := picker(t, plugintest.Policy(t, "tenant-affinity", `{"header":"Org-ID"}`), table), policytest.View(table, 1)
+	pk, v := plugintest.Picker(t, plugintest.Policy(t, "tenant-affinity", `{"header":"Org-ID"}`), table), policytest.View(table, 1)
 	for name, want := range map[string]uint32{"org-id": home, "x-tenant": noTenant} {
 		r := request(1, "")
 		r.Attrs = tenant{name, []byte("acme")}
@@ -274,7 +265,7 @@ func TestManyEndpointsStayWithinTheFuel(t *testing.T) {
 					down = append(down, i)
 				}
 			}
-			pk := picker(t, p, table)
+			pk := plugintest.Picker(t, p, table)
 			for gen, v := range []*policies.View{policytest.View(table, 1), policytest.View(table, 2, down...)} {
 				for seq := range uint64(500) {
 					r := request(seq, nth(int(seq)))
