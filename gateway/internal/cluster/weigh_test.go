@@ -93,6 +93,20 @@ func TestSlowStart(t *testing.T) {
 		c.Apply(live(instance("f")))
 		is(t, c, "[1]")
 	})
+	t.Run("a_steep_ramp_ends_too", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			s := slowly()
+			s.SlowStart.Aggression = 10 // its last steps are below what is worth a table
+			c := start(t, s, nil)
+			c.Apply(live(instance("a"), instance("b")))
+			c.Apply(live(instance("a"), instance("b"), instance("c")))
+			time.Sleep(35 * time.Second)
+			synctest.Wait()
+			if w := c.Load().Table.Endpoints[2].Weight; w != 1 {
+				t.Errorf("weight %d, want that of the instance, 1", w)
+			}
+		})
+	})
 	t.Run("a_policy_that_cannot_serve_the_new_weights_keeps_the_old", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			s := slowly()
