@@ -50,7 +50,7 @@ func (c explainCmd) Run(s *streams) error {
 	}
 	var e gateway.Explanation
 	if err := json.Unmarshal(answer, &e); err != nil {
-		return fmt.Errorf("the gateway's answer: %w", err)
+		return fmt.Errorf("%s answers what is no explanation (is that a gateway's admin address?): %w", c.Admin, err)
 	}
 	return printExplanation(s.out, &e)
 }
@@ -59,7 +59,7 @@ func (c explainCmd) Run(s *streams) error {
 const maxExplainAnswer = 16 << 20
 
 func (c explainCmd) ask(body []byte) ([]byte, error) {
-	r, err := http.NewRequest(http.MethodPost, "http://"+c.Admin+"/api/v1/explain", bytes.NewReader(body))
+	r, err := http.NewRequest(http.MethodPost, "http://"+strings.TrimSuffix(strings.TrimPrefix(c.Admin, "http://"), "/")+"/api/v1/explain", bytes.NewReader(body))
 	if err != nil {
 		return nil, err
 	}

@@ -125,6 +125,11 @@ func TestExplain(t *testing.T) {
 			}
 		})
 	}
+	t.Run("at_the_URL_that_people_copy", func(t *testing.T) {
+		if out, err := weirCommand("explain", "--admin", "http://"+w.admin+"/", "http://example.com/").CombinedOutput(); err != nil {
+			t.Errorf("%v: %s", err, out)
+		}
+	})
 	t.Run("no_gateway", func(t *testing.T) {
 		out, err := weirCommand("explain", "--admin", "127.0.0.1:1", "http://h/").CombinedOutput()
 		if err == nil || !strings.Contains(string(out), "no gateway answers at 127.0.0.1:1") {

@@ -53,6 +53,9 @@ func (c policyTestCmd) Run(s *streams) error {
 		t.heading("cases", shortPath(file))
 		subject.Run(cases, func(r workbench.Result) { t.take(&t.CaseResults, r) })
 	}
+	if c.Only != "" && len(t.LawResults)+len(t.CaseResults) == 0 {
+		return fmt.Errorf("--only %q: no law and no case has that in its name", c.Only)
+	}
 	if c.JSON {
 		err = printJSON(s.out, t)
 	} else {

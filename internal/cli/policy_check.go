@@ -146,7 +146,7 @@ var hints = []struct{ sign, hint string }{
 	{"want a function", "Is it exported? C: LB_EXPORT(name); Rust: #[no_mangle] extern \"C\"; Zig: export fn; Go: //go:wasmexport name;\nAssemblyScript: export function."},
 	{"code of ", large},
 	{"body of ", large},
-	{"out of fuel", "Every call has a budget (lb_pick: 100000), so that no loop stops the gateway. Is there a loop that does not end, or\nwork that belongs into lb_endpoints? Guests that collect garbage in a pick want --profile gc."},
+	{"out of fuel", "Every call has a budget (lb_pick: 100000; --profile gc: 5000000), so that no loop stops the gateway. Is there a loop that\ndoes not end, or work that belongs into lb_endpoints? Guests that collect garbage in a pick want --profile gc."},
 	{"rejects the config of 0 bytes", "lb_init was given no configuration, and is to accept that if it can. Give one by --config '{...}'."},
 	{"which overlaps", "lb_alloc is called once for each region, and each is kept: hand out memory that nothing else uses. The SDKs have one."},
 	{"which is bad_index", "lb_pick answers the index of an endpoint in the table, 0 to n-1, not its id."},

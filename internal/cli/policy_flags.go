@@ -25,6 +25,12 @@ type moduleFlags struct {
 
 // read returns the module.
 func (m moduleFlags) read() ([]byte, error) {
+	if m.Config != "" {
+		var v json.RawMessage
+		if err := json.Unmarshal([]byte(m.Config), &v); err != nil {
+			return nil, fmt.Errorf("--config: got %s, want JSON, which is what a gateway hands over: %w", m.Config, err)
+		}
+	}
 	wasm, err := os.ReadFile(m.File)
 	if p, ok := errors.AsType[*fs.PathError](err); ok {
 		return nil, fmt.Errorf("%s: %w", p.Path, p.Err)

@@ -139,6 +139,17 @@ func TestPolicyTest(t *testing.T) {
 			t.Errorf("status %d, %v\n%s", status, err, out)
 		}
 	})
+	t.Run("what_asks_for_nothing_is_not_well", func(t *testing.T) {
+		file := bench(t, head+"  - {name: x, steps: [{send: {}}]}\n")
+		for want, args := range map[string][]string{
+			`no law and no case has that in its name`: {"--only", "turm"},
+			`--config: got {"a": 1, want JSON`:        {"--config", `{"a": 1`},
+		} {
+			if status, _, said := weir(t, append([]string{"policy", "test", file}, args...)...); status != exitFailure || !strings.Contains(said, want) {
+				t.Errorf("%v: status %d, %s, want 1 and %s", args, status, said, want)
+			}
+		}
+	})
 	t.Run("mistakes_in_cases_have_their_place", func(t *testing.T) {
 		file := bench(t, head+"  - {name: x, stpes: []}\n")
 		status, out, said := weir(t, "policy", "test", file)
