@@ -6,6 +6,7 @@ import (
 	"html/template"
 	"io"
 	"math"
+	"strings"
 	"time"
 
 	"github.com/weir-lb/weir/policies/sim"
@@ -124,7 +125,7 @@ func (r *Report) pageCase(name string) pageCase {
 			c.Verdicts = append(c.Verdicts, pageVerdict{one.Policy, metric, v.Wanted(), v.Had(), v.Source, v.OK})
 		}
 	}
-	clock := axis{label: "time", min: 0, max: 0, text: func(x float64) string { return time.Duration(x * 1e9).String() }}
+	clock := axis{label: "time", min: 0, max: 0, text: clockText}
 	log := axis{min: math.Inf(1), max: 0, log: true, text: Duration}
 	latency := log
 	latency.label = "latency"
@@ -139,6 +140,14 @@ func (r *Report) pageCase(name string) pageCase {
 	c.Busy = plot(axis{label: "endpoint", text: func(x float64) string { return fmt.Sprintf("%.0f", x) }},
 		axis{text: func(x float64) string { return fmt.Sprintf("%.3g", x) }}, busy)
 	return c
+}
+
+func clockText(x float64) string {
+	text := time.Duration(x * 1e9).String()
+	if strings.HasSuffix(text, "m0s") {
+		return strings.TrimSuffix(text, "0s")
+	}
+	return text
 }
 
 // upTo returns a without the ticks that no curve reaches.

@@ -128,7 +128,8 @@ func plot(x, y axis, curves []curve) template.HTML {
 	return template.HTML(b.String()) //nolint:gosec // every text in it is escaped
 }
 
-// heat draws rows of columns, 0..most, as a picture for an img element.
+// heat draws rows of columns, 0..most, as a picture for an img element. Colours go by the square root: what is little
+// beside the worst moment is still to be told apart.
 func heat(rows [][]float64, most float64) template.URL {
 	if len(rows) == 0 || len(rows[0]) == 0 {
 		return ""
@@ -136,7 +137,7 @@ func heat(rows [][]float64, most float64) template.URL {
 	im := image.NewRGBA(image.Rect(0, 0, len(rows[0]), len(rows)))
 	for y, row := range rows {
 		for x, v := range row {
-			im.SetRGBA(x, y, warmth(v/max(most, 1e-9)))
+			im.SetRGBA(x, y, warmth(math.Sqrt(v/max(most, 1e-9))))
 		}
 	}
 	var b bytes.Buffer

@@ -98,7 +98,7 @@ func (r *Result) came(w *world) {
 // endSlice notes what the servers did in the slice that is under way, if one is.
 func (r *Result) endSlice(w *world) {
 	n := len(r.Series)
-	if n == 0 {
+	if n == 0 || r.until != nil {
 		return
 	}
 	s := &r.Series[n-1]
@@ -141,7 +141,6 @@ func (r *Result) finish(w *world) {
 	r.Sent = w.arrived * w.config.Fan
 	r.Elapsed = time.Duration(w.now)
 	slices.Sort(r.Latencies)
-	r.endSlice(w)
 	for i := range r.Series {
 		slices.Sort(r.Series[i].Latencies)
 	}

@@ -261,6 +261,7 @@ func (w *world) planArrival() {
 // last notes that no more requests come.
 func (w *world) last() {
 	w.more = false
+	w.result.endSlice(w)
 	w.result.until = w.count()
 }
 

@@ -1,0 +1,262 @@
+package scenario_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/weir-lb/weir/internal/scenario"
+)
+
+const (
+	scenarios = "../../benchmarks/scenarios"
+	plugins   = "../../examples/plugins"
+)
+
+// small is what of each scenario a test runs: enough for its tolerances, few seconds in all, with the race detector too.
+// BenchmarkScenarios runs the whole.
+var small = map[string]scenario.Options{
+	"e01-supermarket.yaml":     {Cases: []string{"load 0.7"}, Scale: 0.15},
+	"e02-balls-into-bins.yaml": {Cases: []string{"100 a server"}},
+	"e03-slow-endpoint.yaml":   {},
+	"e04-antagonists.yaml":     {Cases: []string{"70 %"}, Policies: []string{"round_robin", "peak_ewma"}},
+	"e05-load-ramp.yaml":       {Cases: []string{"75 %"}},
+	"e07-unequal-servers.yaml": {Cases: []string{"weights as they are", "weights by load"}},
+	"e08-bounded-loads.yaml":   {Cases: []string{"alpha 1.1"}, Scale: 0.2},
+	"e09-hedging.yaml":         {Cases: []string{"hedged after 10 ms"}, Scale: 0.1},
+	"e10-retry-storm.yaml":     {},
+}
+
+func load(t testing.TB, path string) *scenario.Scenario {
+	t.Helper()
+	s, err := scenario.Load(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+func run(t testing.TB, s *scenario.Scenario, o scenario.Options) *scenario.Report {
+	t.Helper()
+	r, err := s.Run(t.Context(), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+// hold tells what r did not meet, and returns how many expectations there were.
+func hold(t testing.TB, r *scenario.Report) (n int) {
+	t.Helper()
+	for _, one := range r.Runs {
+		for _, v := range one.Verdicts {
+			if n++; !v.OK {
+				t.Errorf("%s, %s: %s %s is %s, want %s", one.Case, one.Policy, v.Metric, v.Span(), v.Had(), v.Wanted())
+			}
+		}
+	}
+	return n
+}
+
+func files(t testing.TB) []string {
+	t.Helper()
+	all, err := filepath.Glob(scenarios + "/*.yaml")
+	if err != nil || len(all) < len(small) {
+		t.Fatalf("%d scenarios (%v), want at least %d", len(all), err, len(small))
+	}
+	return all
+}
+
+func TestPublishedFiguresAreMet(t *testing.T) {
+	for _, path := range files(t) {
+		t.Run(filepath.Base(path), func(t *testing.T) {
+			o, ok := small[filepath.Base(path)]
+			if !ok {
+				t.Fatal("the scenario is not in the list of this test")
+			}
+			if n := hold(t, run(t, load(t, path), o)); n == 0 {
+				t.Error("nothing was expected")
+			}
+		})
+	}
+}
+
+func BenchmarkScenarios(b *testing.B) {
+	for _, path := range files(b) {
+		b.Run(filepath.Base(path), func(b *testing.B) {
+			for b.Loop() {
+				hold(b, run(b, load(b, path), scenario.Options{}))
+			}
+		})
+	}
+}
+
+// BenchmarkMillionArrivals is the supermarket at load 0.9 with a built-in policy and with its twin in Wasm.
+func BenchmarkMillionArrivals(b *testing.B) {
+	s := load(b, scenarios+"/e01-supermarket.yaml")
+	for _, policy := range []string{"round_robin", "p2c", plugins + "/p2c/p2c.wasm", plugins + "/round-robin/round-robin.wasm"} {
+		b.Run(filepath.Base(policy), func(b *testing.B) {
+			for b.Loop() {
+				run(b, s, scenario.Options{Policies: []string{policy}, Cases: []string{"load 0.9"}, Scale: 1.0 / 3})
+			}
+		})
+	}
+}
+
+// TestTwins: the same algorithm, native and in Wasm, in the same weather.
+func TestTwins(t *testing.T) {
+	for _, c := range []struct {
+		file string
+		o    scenario.Options
+	}{
+		{"e01-supermarket.yaml", scenario.Options{Cases: []string{"load 0.7"}, Scale: 0.02}},
+		{"e03-slow-endpoint.yaml", scenario.Options{}},
+	} {
+		c.o.Policies = []string{"p2c", plugins + "/p2c/p2c.wasm"}
+		r := run(t, load(t, filepath.Join(scenarios, c.file)), c.o)
+		native, wasm := r.Runs[0].Result, r.Runs[1].Result
+		if !reflect.DeepEqual(native.Latencies, wasm.Latencies) {
+			t.Errorf("%s: means %v and %v, want the same picks", c.file, native.Mean(), wasm.Mean())
+		}
+		if wasm.Mean() == 0 || r.Runs[1].Guest == nil || len(r.Runs[1].Guest.Faults()) > 0 || r.Runs[1].Policy != "p2c.wasm" {
+			t.Errorf("%s: %+v", c.file, r.Runs[1].Guest)
+		}
+		if c.file[:3] == "e03" && hold(t, r) != 2 {
+			t.Error("the module is not held to what is expected of p2c")
+		}
+	}
+}
+
+func TestSeedsRepeat(t *testing.T) {
+	s := load(t, scenarios+"/e10-retry-storm.yaml")
+	var all []string
+	for _, seed := range []uint64{7, 7, 8} {
+		r := run(t, s, scenario.Options{Seed: seed, Cases: []string{"short waits, no budget"}, Policies: []string{plugins + "/p2c/p2c.wasm"}})
+		for _, one := range r.Runs {
+			one.Took = 0
+		}
+		r.Seed = 0
+		text, err := json.Marshal(r.JSON())
+		if err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, string(text))
+	}
+	if all[0] != all[1] || all[1] == all[2] {
+		t.Error("one seed gives two results, or two seeds give one")
+	}
+}
+
+// TestTrappingPolicyIsReported: how often, where, and what the fallback did.
+func TestTrappingPolicyIsReported(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "bad.yaml")
+	text := `
+servers: [{count: 3}]
+service: exp 1ms
+arrivals: {load: 50%}
+requests: 2000
+policies: {bad: {wasm: ` + abs(t, "../../wasmhost/testdata/hostile/pick-unreachable.wasm") + `, fallback: round_robin}}
+compare: [bad]
+`
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	r := run(t, load(t, path), scenario.Options{})
+	one := r.Runs[0]
+	told := strings.Join(one.Guest.Faults(), "\n")
+	if one.Result.Failed > 0 || !strings.Contains(told, "trap") || !strings.Contains(told, "the fallback decided") {
+		t.Errorf("failed %d, told:\n%s", one.Result.Failed, told)
+	}
+	if len(r.JSON().Runs[0].Faults) == 0 {
+		t.Error("JSON does not tell")
+	}
+}
+
+func abs(t *testing.T, path string) string {
+	t.Helper()
+	full, err := filepath.Abs(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return full
+}
+
+func TestMistakesAreToldWithTheirPlace(t *testing.T) {
+	const good = "servers: [{count: 2}]\nservice: exp 1ms\narrivals: {rate: 10}\nrequests: 10\n"
+	for name, c := range map[string]struct{ text, want string }{
+		"unknown key":         {good + "sevrice: 1ms\n", `s.yaml:5:1: sevrice: got an unknown key, want a known one (did you mean "service"?)`},
+		"negative rate":       {"servers: [{}]\nservice: 1ms\nrequests: 1\narrivals: {rate: -5}\n", `s.yaml:4:18: arrivals.rate: got "-5", want a number`},
+		"zero servers":        {"servers: []\nservice: 1ms\nrequests: 1\narrivals: {rate: 5}\n", "s.yaml:1:1: servers: got no servers"},
+		"weights of 0 only":   {"servers: [{weight: 0, count: 3}]\nservice: 1ms\nrequests: 1\narrivals: {rate: 5}\n", "got weights of 0 only"},
+		"no end":              {"servers: [{}]\nservice: 1ms\narrivals: {rate: 5}\n", "got neither requests nor duration"},
+		"two rates":           {"servers: [{}]\nservice: 1ms\nrequests: 1\narrivals: {rate: 5, load: 50%}\n", "got 2 ways to say when requests come"},
+		"bad times":           {"servers: [{}]\nservice: gauss 1ms\nrequests: 1\narrivals: {rate: 5}\n", `s.yaml:2:10: service: got "gauss 1ms", want times such as`},
+		"shares":              {good + "detect: 90% 1s, 5% 2s\n", "detect: got"},
+		"unknown policy":      {good + "compare: [p2d]\n", `s.yaml:5:11: compare[0]: got "p2d", want a known policy (did you mean "p2c"?)`},
+		"hang for ever":       {good + "faults: [{at: 1s, servers: [s0], what: hang}]\n", "got hang without a timeout"},
+		"unknown server":      {good + "faults: [{at: 1s, servers: [x], what: crash}]\n", `got "x", want the name of a group`},
+		"unknown metric":      {good + "expect: [{policy: p2c, metric: p98, want: 1, within: 1%}]\n", `got "p98", want one of mean`},
+		"no tolerance":        {good + "expect: [{policy: p2c, metric: p99, want: 1}]\n", "want want and within"},
+		"load without an end": {"servers: [{serves: delay}]\nservice: 1ms\nrequests: 1\narrivals: {load: 50%}\n", "a delay has no end"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, err := scenario.Parse("s.yaml", []byte(c.text))
+			if err == nil || !strings.Contains(err.Error(), c.want) {
+				t.Errorf("got %v, want %s", err, c.want)
+			}
+		})
+	}
+	if _, err := scenario.Parse("s.yaml", []byte(good)); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestTraceOfTimes(t *testing.T) {
+	dir := t.TempDir()
+	write := func(name, text string) string {
+		path := filepath.Join(dir, name)
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	path := write("s.yaml", "servers: [{}]\nservice: 1ms\nrequests: 10\nwarm_up: 0%\narrivals: {trace: times.txt}\ncompare: [first]\n")
+	write("times.txt", "# seconds\n0.5\n1.25\n1.2501\n")
+	r := run(t, load(t, path), scenario.Options{}).Runs[0].Result
+	if got := r.Quantile(1); r.Requests != 3 || got != 1900*time.Microsecond {
+		t.Errorf("%d requests, slowest %v, want 3 and 1.9ms: the third waits for the second", r.Requests, got)
+	}
+	write("times.txt", "2\n1\n")
+	if _, err := load(t, path).Run(t.Context(), scenario.Options{}); err == nil || !strings.Contains(err.Error(), "times.txt:2: got \"1\"") {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestPageNeedsNothingElse(t *testing.T) {
+	s := load(t, scenarios+"/e10-retry-storm.yaml")
+	s.Name = "<b>storm</b>"
+	r := run(t, s, scenario.Options{Cases: []string{"deadlines, budget 10 %"}, Policies: []string{"least_request", "p2c"}})
+	var b bytes.Buffer
+	if err := r.HTML(&b); err != nil {
+		t.Fatal(err)
+	}
+	text := b.String()
+	for _, want := range []string{"<svg", "data:image/png;base64,", "least_request", "&lt;b&gt;storm", "p99 over time", "Failed requests over time", `class="ok"`} {
+		if !strings.Contains(text, want) {
+			t.Errorf("the page has no %s", want)
+		}
+	}
+	for _, not := range []string{"http://", "https://", "<script", "NaN", "+Inf", "ZgotmplZ", "<b>storm"} {
+		if strings.Contains(text, not) {
+			t.Errorf("the page has %q", not)
+		}
+	}
+	if n := strings.Count(text, `class="curve"`); n != 8 {
+		t.Errorf("%d curves, want 4 plots of 2", n)
+	}
+}
