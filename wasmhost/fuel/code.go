@@ -243,7 +243,7 @@ func (w *walk) instruction() {
 	case callIndirect:
 		t := w.types[w.index("type", len(w.types))]
 		w.index("table", len(w.tables))
-		w.e.heavy()
+		w.e.heavier()
 		w.e.call(len(t.Params) + len(t.Results))
 	case selectTyped:
 		if at, n := w.at, w.u32(); n != 1 {
