@@ -47,9 +47,13 @@ func TestSupermarket(t *testing.T) {
 		off      float64
 	}{
 		{"random", 0.7, 300_000, 3.333, 0.03},
-		{"round_robin", 0.7, 300_000, 1.8905, 0.02}, {"round_robin", 0.9, 1_500_000, 5.2268, 0.03},
-		{"p2c", 0.7, 300_000, 1.629, 0.03}, {"p2c", 0.9, 300_000, 2.661, 0.03}, {"p2c", 0.95, 300_000, 3.493, 0.05},
-		{"least_request", 0.7, 300_000, 1.001, 0.01}, {"least_request", 0.9, 300_000, 1.069, 0.02},
+		{"round_robin", 0.7, 300_000, 1.8905, 0.02},
+		{"round_robin", 0.9, 1_500_000, 5.2268, 0.03},
+		{"p2c", 0.7, 300_000, 1.629, 0.03},
+		{"p2c", 0.9, 300_000, 2.661, 0.03},
+		{"p2c", 0.95, 300_000, 3.493, 0.05},
+		{"least_request", 0.7, 300_000, 1.001, 0.01},
+		{"least_request", 0.9, 300_000, 1.069, 0.02},
 	} {
 		r := run(t, sim.Config{
 			Seed: 1, Servers: servers(100, sim.Server{}), Service: sim.Exp(time.Second), Arrivals: sim.Poisson(100 * c.load),
