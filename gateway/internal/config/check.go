@@ -172,13 +172,14 @@ func (c *checker) shadow(p *Policy, path string) {
 		c.fail(path, "the policy itself", "another one")
 		return
 	}
-	chain := p.Name
+	var chain strings.Builder
+	chain.WriteString(p.Name)
 	for next := p; next != nil && next.Shadow != ""; next = c.Policies[next.Shadow] {
-		if chain += ", " + next.Shadow; next.Shadow == p.Name {
-			c.fail(path, "shadows that go in a circle ("+chain+")", "an end")
+		if chain.WriteString(", " + next.Shadow); next.Shadow == p.Name {
+			c.fail(path, "shadows that go in a circle ("+chain.String()+")", "an end")
 			return
 		}
-		if strings.Count(chain, ", ") > len(c.Policies) {
+		if strings.Count(chain.String(), ", ") > len(c.Policies) {
 			return // the circle is further on, and told there
 		}
 	}
