@@ -109,9 +109,12 @@ func (pk *shadowPicker) Pick(r *policies.Request, v *policies.View) int {
 	i := pk.active.Pick(r, v)
 	j := pk.candidate.Pick(q, v)
 	r.ShadowTag = q.Tag
+	s := pk.shadow
+	if i < 0 {
+		s.unmade(q, v, j)
+	}
 	*q = policies.Request{}
 	scratch.Put(q)
-	s := pk.shadow
 	s.picks.Add(1)
 	if i == j {
 		s.agreed.Add(1)
@@ -133,6 +136,9 @@ func (s *Shadow) Next(r *policies.Request, v *policies.View, o policies.Outcome)
 	a := s.active.Next(r, v, o)
 	b := s.candidate.Next(q, v, o)
 	r.ShadowTag = q.Tag
+	if b.Action == policies.Retry && (a.Action != policies.Retry || a.Endpoint < 0) {
+		s.unmade(q, v, b.Endpoint)
+	}
 	*q = policies.Request{}
 	scratch.Put(q)
 	s.retries.Add(1)
@@ -140,6 +146,18 @@ func (s *Shadow) Next(r *policies.Request, v *policies.View, o policies.Outcome)
 		s.concords.Add(1)
 	}
 	return a
+}
+
+// unmade tells the candidate that nothing comes of its answer j to q, if that names an endpoint. Where the active one names
+// an endpoint too, the end of that attempt is the end of both answers.
+func (s *Shadow) unmade(q *policies.Request, v *policies.View, j int) {
+	if j < 0 {
+		return
+	}
+	s.candidate.Observe(v, policies.Feedback{
+		Outcome: policies.Outcome{Endpoint: j, Class: policies.Cancelled, Load: -1}, Now: q.Now, Num: v.Table.Endpoints[j].Num,
+		Tag: q.Tag, Attempt: q.Attempt, Unmade: true,
+	})
 }
 
 // Observe implements policies.Observer. The candidate hears how an attempt ended that the active one chose, with the tag

@@ -71,6 +71,32 @@ func TestShadow(t *testing.T) {
 	}
 }
 
+// TestEndsOfAnswersInTheShadow: each endpoint that the candidate names has one end, whatever the active one answers.
+func TestEndsOfAnswersInTheShadow(t *testing.T) {
+	tab := table(4)
+	v := view(tab, 1)
+	for _, c := range []struct {
+		active string // what it answers to pick and retry
+		ends   int64  // that the candidate hears of before any attempt has ended
+	}{{"rr", 0}, {"jr", 1}, {"rS", 1}, {"rd", 1}, {"jj", 2}} {
+		k := newKeeper(t, "")
+		s := wasmhost.NewShadow(policy(t, actor(t, c.active, wasmhost.Options{Manual: true})), k.Policy)
+		pk, err := s.Build(tab)
+		if err != nil {
+			t.Fatal(err)
+		}
+		pk.Pick(request(act), v)
+		r := request(act)
+		r.Attempt, r.Last = 1, policies.Outcome{Endpoint: 3, Class: policies.Refused, Load: -1}
+		r.MarkTried(3)
+		s.Next(r, v, r.Last)
+		s.Advance(k.clock.Load())
+		if got := k.series("records"); got != c.ends || k.series("picks") != 2 {
+			t.Errorf("active %q: the candidate heard of %d ends of %d answers, want %d of 2", c.active, got, k.series("picks"), c.ends)
+		}
+	}
+}
+
 func TestRehearsal(t *testing.T) {
 	k := newKeeper(t, "k")
 	tab := table(4)

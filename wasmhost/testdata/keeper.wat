@@ -50,7 +50,8 @@
   (func (export "lb_endpoints") (param $table i32) (result i32)
     (global.set $table (local.get $table)) (i32.const 0))
 
-  (func (export "lb_pick") (param $req i32) (result i32) (local $t i32) (local $n i32)
+  (func (export "lb_retry") (param $req i32) (result i32) (call $pick (local.get $req)))
+  (func $pick (export "lb_pick") (param $req i32) (result i32) (local $t i32) (local $n i32)
     (local.set $t (global.get $table))
     (local.set $n (i32.load offset=32 (local.get $t)))
     (if (i32.eqz (local.get $n)) (then (return (i32.const -1))))
