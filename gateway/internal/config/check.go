@@ -172,14 +172,13 @@ func (c *checker) shadow(p *Policy, path string) {
 		c.fail(path, "the policy itself", "another one")
 		return
 	}
-	var chain strings.Builder
-	chain.WriteString(p.Name)
+	chain := []string{p.Name}
 	for next := p; next != nil && next.Shadow != ""; next = c.Policies[next.Shadow] {
-		if chain.WriteString(", " + next.Shadow); next.Shadow == p.Name {
-			c.fail(path, "shadows that go in a circle ("+chain.String()+")", "an end")
+		if chain = append(chain, next.Shadow); next.Shadow == p.Name {
+			c.fail(path, "shadows that go in a circle ("+strings.Join(chain, ", ")+")", "an end")
 			return
 		}
-		if strings.Count(chain.String(), ", ") > len(c.Policies) {
+		if len(chain) > len(c.Policies)+1 {
 			return // the circle is further on, and told there
 		}
 	}
