@@ -56,11 +56,12 @@ type instance struct {
 
 	tickEvery, tickAt int64 // ns; tickEvery is 0 if the guest wants no tick
 
-	line   []byte // of fd_write
-	inert  bool   // the guest acts on nothing
-	broken bool   // a call trapped: the instance is of no more use
-	answer int32  // to the last pick or retry
-	used   int64  // fuel it took
+	line   []byte // what the guest has written of a line, and where to
+	lineFD uint32
+	inert  bool  // the guest acts on nothing
+	broken bool  // a call trapped: the instance is of no more use
+	answer int32 // to the last pick or retry
+	used   int64 // fuel it took
 }
 
 func (in *instance) regions() [5]*region {
@@ -83,6 +84,7 @@ func (m *Module) newInstance(cluster string, sh *shared) (in *instance, err erro
 	// The module's own name is left out so that it can be there many times, and no _start is called.
 	config := wazero.NewModuleConfig().WithName("").WithStartFunctions()
 	mod, err := m.runtime.InstantiateModule(&in.call, m.compiled, config)
+	in.endLine()
 	if err != nil {
 		return nil, fmt.Errorf("instantiate: %w (a start section has %d fuel)", brief(err), m.options.Fuel.init())
 	}
@@ -195,6 +197,7 @@ func (in *instance) invoke(f api.Function, ph phase, budget int64) error {
 	in.call.phase = ph
 	in.tank.Fill(budget)
 	err := f.CallWithStack(&in.call, in.stack[:])
+	in.endLine()
 	if err != nil {
 		in.broken = true
 		return brief(err)
@@ -279,6 +282,14 @@ func (in *instance) writeColumns() {
 			column = column[4:]
 		}
 		cells = cells[n:]
+	}
+}
+
+// endLine logs what the guest has written of a line.
+func (in *instance) endLine() {
+	if len(in.line) > 0 {
+		in.log(int32(in.lineFD), in.line) // 1 info, 2 warn
+		in.line = in.line[:0]
 	}
 }
 

@@ -1,6 +1,7 @@
 package wasmhost
 
 import (
+	"bytes"
 	"fmt"
 
 	"github.com/weir-lb/weir/wasmhost/fuel"
@@ -129,7 +130,8 @@ func fdStat(c *callContext, s []uint64) {
 	s[0] = wasiOK
 }
 
-// fdWrite puts what is written to standard output (1) and standard error (2) into the policy's log.
+// fdWrite puts what is written to standard output (1) and standard error (2) into the policy's log, by lines: runtimes
+// write a panic in dozens of pieces. A line ends with its call at the latest. Empty ones are left out.
 func fdWrite(c *callContext, s []uint64) {
 	fd, n := uint32(s[0]), s[2]&none
 	if fd != 1 && fd != 2 {
@@ -144,14 +146,24 @@ func fdWrite(c *callContext, s []uint64) {
 	if c.in.line == nil {
 		c.in.line = make([]byte, 0, maxLogLine)
 	}
-	line := c.in.line[:0]
+	if fd != c.in.lineFD {
+		c.in.endLine()
+		c.in.lineFD = fd
+	}
 	written := uint32(0)
 	for ; len(vectors) > 0; vectors = vectors[8:] {
 		b := c.read(uint64(le.Uint32(vectors)), uint64(le.Uint32(vectors[4:])))
-		line = append(line, b[:min(len(b), cap(line)-len(line))]...)
 		written += uint32(len(b))
+		for len(b) > 0 {
+			text, rest, ended := bytes.Cut(b, []byte{'\n'})
+			c.in.line = append(c.in.line, text[:min(len(text), cap(c.in.line)-len(c.in.line))]...)
+			if ended && len(c.in.line) > 0 {
+				c.charge(hostCallCharge) // a line costs what it would by log
+				c.in.endLine()
+			}
+			b = rest
+		}
 	}
-	c.in.log(int32(fd), line) // 1 info, 2 warn
 	c.put32(s[3], written)
 	s[0] = wasiOK
 }
