@@ -45,6 +45,7 @@ func TestVersions(t *testing.T) {
 		pin := newVersion(modules[0], fromFile, nil).digest
 		write(t, g.options.Path, []byte(strings.Replace(string(file), "watch: false", "watch: false, sha256: "+pin, 1)))
 		must(t, g.Reload())
+		eventually(t, "the new endpoints", func() bool { return len(g.cluster("web").Load().Table.Endpoints) == endpoints })
 		before := g.policy("plugin")
 		if before.digest != pin || before.previous == nil {
 			t.Fatalf("%s serves, previous %v, want the file's version and the one that was put to return to", before.digest, before.previous)
@@ -123,6 +124,7 @@ routes: [{path: /, cluster: web}]
 wasm: {cache_dir: ""}
 `))
 		must(t, g.Reload())
+		eventually(t, "the new endpoints", func() bool { return len(g.cluster("web").Load().Table.Endpoints) == endpoints })
 		before := g.policy("plugin")
 		_, err := g.Put(t.Context(), "plugin", picky)
 		if want == "" {
