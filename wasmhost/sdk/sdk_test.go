@@ -376,6 +376,7 @@ func TestConstantsAreThoseOfTheHost(t *testing.T) {
 		{"", "FINAL", host["fbfinal"], ""},
 		{"", "HEDGE_LOSER", host["fbloser"], ""},
 		{"", "CLIENT_GONE", host["fbclientgone"], ""},
+		{"", "UNMADE", host["fbunmade"], ""},
 		{"", "SAME_ZONE", int64(policies.SameZone), ""},
 		{"", "CANARY", int64(policies.Canary), ""},
 		{"", "DRAINING", int64(policies.Draining), ""},

@@ -38,7 +38,7 @@ export const DEFER: i32 = -1, REJECT: i32 = -2, LIST: i32 = -3, STOP: i32 = -4;
 export const SAME_ZONE: u8 = 1, CANARY: u8 = 2, DRAINING: u8 = 4, SPARE: u8 = 8; // flags of an endpoint
 export const HAS_KEY: u32 = 1, REPLAYABLE: u32 = 2, IDEMPOTENT: u32 = 4, TLS: u32 = 8, UPGRADE: u32 = 16, LAST_TRY: u32 = 32;
 export const SET_STICKY: u32 = 1, NO_RETRY: u32 = 2; // out_flags
-export const FINAL: u8 = 1, HEDGE_LOSER: u8 = 2, CLIENT_GONE: u8 = 4; // flags of a feedback record
+export const FINAL: u8 = 1, HEDGE_LOSER: u8 = 2, CLIENT_GONE: u8 = 4, UNMADE: u8 = 8; // flags of a feedback record
 export const NONE: u32 = 0xffffffff; // no endpoint (sticky_ep), no deadline, no figure (LOAD_PPM, HEARTBEAT_AGE_MS)
 
 // Host functions. One that is not used is not imported. They answer a length, an id or 0 and above, or a status below 0. Where

@@ -56,7 +56,7 @@ enum lb_err {
   LB_OK, LB_REFUSED, LB_CONNECT_TIMEOUT, LB_RESET, LB_HEADER_TIMEOUT, LB_BODY_TIMEOUT, LB_TLS_FAILED, LB_UNRESOLVABLE,
   LB_MALFORMED, LB_POOL_EXHAUSTED, LB_CANCELLED, LB_BAD_STATUS
 };
-enum lb_feedback_flag { LB_FINAL = 1, LB_HEDGE_LOSER = 2, LB_CLIENT_GONE = 4 };
+enum lb_feedback_flag { LB_FINAL = 1, LB_HEDGE_LOSER = 2, LB_CLIENT_GONE = 4, LB_UNMADE = 8 };
 
 #define LB_NONE 0xffffffffu /* no endpoint (sticky_ep), no deadline, no figure (load_ppm, heartbeat_age_ms) */
 

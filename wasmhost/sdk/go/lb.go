@@ -109,6 +109,7 @@ const (
 	Final      uint8 = 1
 	HedgeLoser uint8 = 2
 	ClientGone uint8 = 4
+	Unmade     uint8 = 8 // no attempt was made at the endpoint that the policy named
 )
 
 // Values of Method.

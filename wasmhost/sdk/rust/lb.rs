@@ -69,6 +69,7 @@ pub const NO_RETRY: u32 = 2;
 pub const FINAL: u8 = 1;
 pub const HEDGE_LOSER: u8 = 2;
 pub const CLIENT_GONE: u8 = 4;
+pub const UNMADE: u8 = 8;
 
 /// Values of method.
 pub mod method {

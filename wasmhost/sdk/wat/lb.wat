@@ -18,7 +18,7 @@
 ;;   192 out_n  196 out_ep[8]  228 out_timeout_ms  232 out_hedge_ms  236 out_status  240 out_tag u64
 ;;   248 out_flags (1 SET_STICKY 2 NO_RETRY)  252 out_reason
 ;; A feedback record.
-;;   0 tag u64  8 ep_id  12 ep  16 status u16  18 err u16  20 attempt u8  21 flags u8 (1 FINAL 2 HEDGE_LOSER 4 CLIENT_GONE)
+;;   0 tag u64  8 ep_id  12 ep  16 status u16  18 err u16  20 attempt u8  21 flags u8 (1 FINAL 2 HEDGE_LOSER 4 CLIENT_GONE 8 UNMADE)
 ;;   22 load_permille u16  24 ttfb_us  28 total_us
 (module
   ;; What is used of the host is imported, and nothing else:
