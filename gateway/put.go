@@ -2,7 +2,6 @@ package gateway
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -65,7 +64,5 @@ func writeRefusal(w http.ResponseWriter, err error) {
 	if step := stepOf(err); step != "" {
 		body["step"] = step
 	}
-	w.Header().Set("Content-Type", "application/problem+json")
-	w.WriteHeader(http.StatusUnprocessableEntity)
-	_ = json.NewEncoder(w).Encode(body)
+	writeBody(w, http.StatusUnprocessableEntity, "application/problem+json", body)
 }

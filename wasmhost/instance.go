@@ -301,6 +301,9 @@ func (in *instance) log(level int32, line []byte) {
 		return
 	}
 	text := strings.TrimRight(strings.ToValidUTF8(string(line[:min(len(line), maxLogLine)]), "�"), "\r\n")
-	in.shared.log.Log(context.Background(), logLevels[min(uint32(level), uint32(len(logLevels)-1))], text,
-		"cluster", in.cluster, "dropped", dropped)
+	args := []any{"cluster", in.cluster}
+	if dropped > 0 {
+		args = append(args, "dropped", dropped)
+	}
+	in.shared.log.Log(context.Background(), logLevels[min(uint32(level), uint32(len(logLevels)-1))], text, args...)
 }

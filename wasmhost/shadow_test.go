@@ -196,7 +196,18 @@ func TestReplicable(t *testing.T) {
 		}
 	})
 	all.Wait()
-	if s := p.Stats(); s.Instances != 4 || s.Picks[wasmhost.Chosen] < 1000 || s.Failures != [wasmhost.NumFailures]uint64{} {
+	before := p.Stats().Picks[wasmhost.Chosen]
+	for range 4 {
+		all.Go(func() {
+			r := request(0)
+			for range 500 {
+				r.Rand++
+				(*now.Load())(r)
+			}
+		})
+	}
+	all.Wait()
+	if s := p.Stats(); s.Instances != 4 || s.Picks[wasmhost.Chosen] != before+2000 || s.Failures != [wasmhost.NumFailures]uint64{} {
 		t.Errorf("%+v", s)
 	}
 }

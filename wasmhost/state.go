@@ -10,8 +10,9 @@ const maxState = 256 << 10
 // either side is told and leaves the new one without state. So does having fewer instances than the old one had.
 func (p *Policy) takeOver(old *Policy) {
 	for i, from := range old.shards {
-		state, err := from.move()
-		if i >= len(p.shards) || err == nil && (len(state) == 0 || !p.module.info.Restore) {
+		wanted := i < len(p.shards) && p.module.info.Restore
+		state, err := from.move(wanted)
+		if !wanted || err == nil && len(state) == 0 {
 			continue
 		}
 		if err == nil {
@@ -42,8 +43,8 @@ func (p *Policy) handOn(heir *Policy) {
 	}
 }
 
-// move ends the instance and returns what it saves, nil if that is nothing. Picks do not wait for it.
-func (s *shard) move() (state []byte, err error) {
+// move ends the instance and returns what it saves, if that is wanted; nil if that is nothing. Picks do not wait for it.
+func (s *shard) move(wanted bool) (state []byte, err error) {
 	s.settling.Add(1)
 	defer s.settling.Add(-1)
 	s.mu.Lock()
@@ -56,7 +57,11 @@ func (s *shard) move() (state []byte, err error) {
 	if s.in == nil {
 		return nil, nil
 	}
-	state, err = s.in.save()
+	if wanted {
+		if state, err = s.in.save(); err != nil {
+			err = fmt.Errorf("the old version: %w", err)
+		}
+	}
 	s.in.close()
 	s.in = nil
 	return state, err
