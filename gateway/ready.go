@@ -77,7 +77,7 @@ func (g *Gateway) notServing() []string {
 		}
 	}
 	for _, m := range g.members {
-		if in := m.spec.instance; in != nil && in.Stats().Quarantined {
+		if in := m.spec.instance; in != nil && in.Quarantined() {
 			names[m.spec.policy.name] = true
 		}
 	}

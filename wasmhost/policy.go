@@ -199,6 +199,9 @@ func (p *Policy) ask(r *policies.Request, v *policies.View, o *policies.Outcome)
 	return p.shards[own].ask(r, v, nil)
 }
 
+// Quarantined reports whether the guest is kept from the traffic, or on trial. It waits for nobody.
+func (p *Policy) Quarantined() bool { return p.ward.active() }
+
 // Stats returns what the policy counted so far. It waits for calls that are under way.
 func (p *Policy) Stats() Stats {
 	var s Stats

@@ -112,7 +112,7 @@ func TestQuarantine(t *testing.T) {
 			t.Fatalf("after 4 traps: %+v", s)
 		}
 		pick(1)
-		if s := p.Stats(); !s.Quarantined || s.Instances != 0 || s.Failures[wasmhost.FailTrap] != 5 {
+		if s := p.Stats(); !s.Quarantined || !p.Quarantined() || s.Instances != 0 || s.Failures[wasmhost.FailTrap] != 5 {
 			t.Fatalf("after 5 traps in 10 s: %+v", s)
 		}
 		pick(300)
