@@ -18,7 +18,8 @@ const (
 
 	instrSpace  = 200
 	valueSpace  = 100
-	reloadSpace = 180
+	reloadSpace = 350
+	labelSpace  = 2000
 	passSpace   = 1000
 
 	branchEdges = 8
@@ -249,7 +250,8 @@ func (e *effort) refill() {
 // choice is a br_table: its labels are compared with each other.
 func (e *effort) choice(labels int) {
 	if !e.dead {
-		e.fixed += labels * labels / 4
+		e.fixed += labels*labels/2 + labels*e.depth*parentWork
+		e.space += labels * labelSpace
 	}
 }
 
