@@ -87,7 +87,7 @@ func (g *Gateway) change(ctx context.Context, name, kind string, choose func(*po
 
 // install loads next and puts it in the place of old. On an error old serves on. The caller holds reloading.
 func (g *Gateway) install(ctx context.Context, old, next *policy, kind string) error {
-	if err := g.loadModule(ctx, next, old); err != nil {
+	if err := g.loadModule(ctx, g.config, next, old); err != nil {
 		g.tell(Event{Kind: kindRefused, Policy: old.name, Digest: next.digest, Detail: err.Error()})
 		return err
 	}

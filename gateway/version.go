@@ -136,7 +136,7 @@ func (g *Gateway) loadPolicy(ctx context.Context, cfg *config.Config, name strin
 		p = old.next(v)
 	}
 	p.file, p.key = v.digest, key
-	if err := g.loadModule(ctx, p, old); err != nil {
+	if err := g.loadModule(ctx, cfg, p, old); err != nil {
 		return p, cfg.Error(config.Child(path, "wasm"), err.Error(), "a module that passes every step")
 	}
 	return p, nil
@@ -145,7 +145,7 @@ func (g *Gateway) loadPolicy(ctx context.Context, cfg *config.Config, name strin
 // loadModule takes the version of p through all steps, the last of them a dry run over the table of each cluster that it
 // is for. What old counted and keeps, if it is not nil, goes on in it. The
 // error is kept in p too, and of type *wasmhost.StepError if the module is at fault.
-func (g *Gateway) loadModule(ctx context.Context, p, old *policy) error {
+func (g *Gateway) loadModule(ctx context.Context, cfg *config.Config, p, old *policy) error {
 	pc := p.config
 	onError := wasmhost.Fallback
 	if pc.OnError == "reject" {
@@ -164,7 +164,7 @@ func (g *Gateway) loadModule(ctx context.Context, p, old *policy) error {
 	if p.module, p.err = g.host.Load(ctx, p.wasm, o); p.err != nil {
 		return p.err
 	}
-	for name, c := range g.clustersOf(p.name) {
+	for name, c := range g.clustersOf(cfg, p.name) {
 		if err := p.module.TryOn(c.Load().Table); err != nil {
 			p.close()
 			p.module, p.err = nil, fmt.Errorf("cluster %q: %w", name, err)
@@ -174,14 +174,17 @@ func (g *Gateway) loadModule(ctx context.Context, p, old *policy) error {
 	return nil
 }
 
-// clustersOf returns the clusters whose traffic a policy decides about, or would as a shadow.
-func (g *Gateway) clustersOf(policy string) map[string]*cluster.Cluster {
+// clustersOf returns the clusters that are there whose traffic a policy will decide about by cfg, or would as a shadow.
+func (g *Gateway) clustersOf(cfg *config.Config, policy string) map[string]*cluster.Cluster {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	clusters := map[string]*cluster.Cluster{}
 	for name, m := range g.members {
-		cc := g.config.Clusters[name]
-		if active := g.config.Policies[cc.Policy]; cc.Policy == policy || active != nil && active.Shadow == policy {
+		cc := cfg.Clusters[name]
+		if cc == nil {
+			continue
+		}
+		if active := cfg.Policies[cc.Policy]; cc.Policy == policy || active != nil && active.Shadow == policy {
 			clusters[name] = m.cluster
 		}
 	}

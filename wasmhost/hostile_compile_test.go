@@ -73,9 +73,15 @@ func compileApart(tb testing.TB, module []byte) (took time.Duration, mebibytes i
 	return time.Duration(ms) * time.Millisecond, mebibytes, err
 }
 
-// largest returns the largest n up to limit that ok holds for, if it holds for all below.
+// largest returns the largest n up to limit that ok holds for, if it holds for all below. It asks for little more than
+// that: modules that are far too big take all memory.
 func largest(limit int, ok func(n int) bool) int {
-	return sort.Search(limit, func(n int) bool { return !ok(n + 1) })
+	over := 1
+	for over <= limit && ok(over) {
+		over *= 2
+	}
+	low := over / 2
+	return low + sort.Search(min(over, limit+1)-low-1, func(n int) bool { return !ok(low + n + 1) })
 }
 
 // worst returns, of a shape, the modules that are just accepted: from few big functions to many small ones.

@@ -26,7 +26,11 @@ func (p *Policy) Rehearse(t *policies.Table) (policies.Rehearsal, error) {
 		s.mu.Lock()
 		var state []byte
 		if s.in != nil {
-			if state, err = s.in.save(); s.in.broken {
+			// What lb_save would change beside, it changes in the rehearsal.
+			s.in.shared, s.in.inert = q.shared, true
+			state, err = s.in.save()
+			s.in.shared, s.in.inert = p.shared, p.inert
+			if s.in.broken {
 				s.failed(FailTrap, err)
 				s.replace()
 			}

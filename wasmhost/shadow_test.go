@@ -233,3 +233,28 @@ func TestRehearsalOfAGuestThatCannotBeSaved(t *testing.T) {
 		t.Errorf("%d instances made again, want 1", n)
 	}
 }
+
+// TestARehearsalsSaveChangesNothing: what a guest does in lb_save for a rehearsal it does to the rehearsal's copies.
+func TestARehearsalsSaveChangesNothing(t *testing.T) {
+	k := newKeeper(t, "E") // lb_save ejects endpoint 0
+	e := &ejector{}
+	tab := table(2)
+	tab.Ejector = e
+	build(t, k.Policy, tab)
+	h, err := k.Rehearse(tab)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := h.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if e.n != 0 || k.series("ejection") != 0 {
+		t.Errorf("%d ejections, and %d in the series", e.n, k.series("ejection"))
+	}
+	l := k.next("", nil)
+	l.Succeed(k.Policy)
+	build(t, l.Policy, tab)
+	if e.n != 1 || k.series("ejection") != 1 {
+		t.Errorf("a real save made %d ejections, and %d in the series, want 1", e.n, k.series("ejection"))
+	}
+}

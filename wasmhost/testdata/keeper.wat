@@ -1,6 +1,6 @@
 ;; A policy that keeps count, for the tests of outcomes, ticks, state, key-value store and ejection. It picks by turns.
 ;; config: a letter a fault. f, t, s, r: lb_feedback, lb_tick, lb_save, lb_restore trap; F, T, S: they never end;
-;; R: lb_restore refuses; N: no tick is asked for; e: each pick ejects endpoint 0 for 1 s; k: picks use the store.
+;; R: lb_restore refuses; N: no tick is asked for; e: each pick ejects endpoint 0 for 1 s; E: lb_save does; k: picks use the store.
 (module
   (import "lb" "metric_id" (func $metric_id (param i32 i32 i32) (result i32)))
   (import "lb" "metric_add" (func $metric_add (param i32 i64)))
@@ -92,6 +92,8 @@
     (call $metric_add (i32.const 3) (i64.const 1)))
   (func (export "lb_save") (param $buf i32) (param $cap i32) (result i32)
     (call $fault (i32.const 115) (i32.const 83))
+    (if (call $has (i32.const 69)) (then
+      (if (i32.eqz (call $eject (i32.const 0) (i32.const 1000))) (then (call $metric_add (i32.const 6) (i64.const 1))))))
     (i64.store (local.get $buf) (global.get $picks))
     (i32.const 8))
   (func (export "lb_restore") (param $buf i32) (param $len i32) (result i32)

@@ -73,6 +73,10 @@ func TestBadInput(t *testing.T) {
 			least + "policies: {a: {wasm: mine.wasm, shadow: p2c}}\n",
 			[]string{`4:41: policies.a.shadow: got "p2c", a built-in policy, want a name under policies, since only modules can be compared`},
 		},
+		"a_shadow_that_serves": {
+			listeners + routes + "clusters: {web: {endpoints: [{address: '127.0.0.1:9001'}], policy: b}}\npolicies: {a: {wasm: mine.wasm, shadow: b}, b: {wasm: mine.wasm}}\n",
+			[]string{`4:41: policies.a.shadow: got "b", which serves cluster "web", want a policy that serves none`},
+		},
 		"its_own_shadow": {least + "policies: {a: {wasm: mine.wasm, shadow: a}}\n", []string{"4:41: policies.a.shadow: got the policy itself, want another one"}},
 		"shadows_in_a_circle": {
 			least + "policies: {a: {wasm: mine.wasm, shadow: b}, b: {wasm: mine.wasm, shadow: c}, c: {wasm: mine.wasm, shadow: b}}\n",

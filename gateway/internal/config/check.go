@@ -172,6 +172,12 @@ func (c *checker) shadow(p *Policy, path string) {
 		c.fail(path, "the policy itself", "another one")
 		return
 	}
+	for _, name := range slices.Sorted(maps.Keys(c.Clusters)) {
+		if c.Clusters[name].Policy == p.Shadow {
+			// Its counters and its store would be those that the cluster's traffic rests on.
+			c.fail(path, form.Quote(p.Shadow)+", which serves cluster "+form.Quote(name), "a policy that serves none")
+		}
+	}
 	chain := []string{p.Name}
 	for next := p; next != nil && next.Shadow != ""; next = c.Policies[next.Shadow] {
 		if chain = append(chain, next.Shadow); next.Shadow == p.Name {
