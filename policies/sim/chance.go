@@ -131,28 +131,24 @@ type Step struct {
 // process has no memory.
 func (s Ramp) Next(now time.Duration, g *rand.Rand) time.Duration {
 	at := now
-	for {
-		rate, end := 0.0, time.Duration(math.MaxInt64)
-		for k, step := range s {
-			if step.From <= at {
-				rate = step.Rate
-				if k+1 < len(s) {
-					end = s[k+1].From
-				}
+	for k := 0; k < len(s); {
+		end := time.Duration(math.MaxInt64)
+		if k+1 < len(s) {
+			end = s[k+1].From
+		}
+		if at >= end {
+			k++
+			continue
+		}
+		at = max(at, s[k].From)
+		if rate := s[k].Rate; rate > 0 {
+			if d := g.ExpFloat64() / rate * 1e9; float64(at)+d < float64(end) {
+				return at + time.Duration(d) - now
 			}
 		}
-		if rate == 0 && (len(s) == 0 || at >= s[0].From) && end == math.MaxInt64 {
-			return -1
-		}
-		if rate > 0 {
-			if d := time.Duration(g.ExpFloat64() / rate * 1e9); at+d < end {
-				return at + d - now
-			}
-		} else if len(s) > 0 && at < s[0].From {
-			end = s[0].From
-		}
-		at = end
+		at, k = end, k+1
 	}
+	return -1
 }
 
 // Keys draws the affinity keys of requests.
