@@ -5,7 +5,7 @@ import "math"
 // Weights of what wazero's compiler does, in nanoseconds and bytes: the most that any shape of package fueltest takes.
 const (
 	instrWork  = 150
-	heavyWork  = 8000 // an instruction that becomes many: call_indirect, table.get, divisions, conversions of floats
+	heavyWork  = 9000 // an instruction that becomes many: call_indirect, table.get, divisions, conversions of floats
 	funcWork   = 12_000
 	typeWork   = 700  // a value in a type
 	valueWork  = 300  // a variable where ways meet, or on the way there; branches count branchEdges times
@@ -20,6 +20,7 @@ const (
 	valueSpace  = 100
 	reloadSpace = 350
 	labelSpace  = 2000
+	heavySpace  = 6500
 	passSpace   = 1000
 
 	branchEdges = 8
@@ -178,12 +179,13 @@ func (e *effort) instruction() {
 func (e *effort) heavy() {
 	if !e.dead {
 		e.fixed += heavyWork
+		e.space += heavySpace
 	}
 }
 
-// heavier is a call_indirect, or an instruction that works on many bytes: each becomes as much code as three heavy ones.
+// heavier is a call_indirect, or an instruction that works on many bytes: each becomes as much code as four heavy ones.
 func (e *effort) heavier() {
-	for range 3 {
+	for range 4 {
 		e.heavy()
 	}
 }
