@@ -254,7 +254,8 @@ func (w *world) served(n int32) {
 // expire ends an attempt, or a request, whose time is up.
 func (w *world) expire(e event) {
 	if e.who >= 0 {
-		if w.attempts[e.who].gen == e.gen {
+		// One that is over may still stand in a queue.
+		if a := &w.attempts[e.who]; a.gen == e.gen && !a.over {
 			w.end(e.who, policies.Outcome{Class: policies.HeaderTimeout, Sent: true})
 		}
 		return

@@ -216,7 +216,7 @@ func (w *world) happen(e event) {
 	case departure:
 		w.depart(e)
 	case failure:
-		if a := &w.attempts[e.who]; a.gen == e.gen {
+		if a := &w.attempts[e.who]; a.gen == e.gen && !a.over {
 			w.end(e.who, policies.Outcome{Class: a.class, Status: a.status, Sent: a.class != policies.Refused})
 		}
 	case expiry:
@@ -226,7 +226,7 @@ func (w *world) happen(e event) {
 			w.retry(e.who, r.next)
 		}
 	case company:
-		if a := &w.attempts[e.who]; a.gen == e.gen {
+		if a := &w.attempts[e.who]; a.gen == e.gen && !a.over {
 			w.hedge(e.who)
 		}
 	case fault:
