@@ -78,16 +78,16 @@ func TestDocumentationHasEveryFormOfText(t *testing.T) {
 }
 
 func TestDocumentationHasEveryMetric(t *testing.T) {
-	documented := ""
+	var documented strings.Builder
 	for _, r := range rows(t, "Metrics") {
-		documented += r[0]
+		documented.WriteString(r[0])
 	}
 	for _, name := range MetricNames() {
-		if !strings.Contains(documented, "`"+name+"`") {
+		if !strings.Contains(documented.String(), "`"+name+"`") {
 			t.Errorf("metric %s is not documented", name)
 		}
 	}
-	if n := strings.Count(documented, "`") / 2; n != len(MetricNames()) {
+	if n := strings.Count(documented.String(), "`") / 2; n != len(MetricNames()) {
 		t.Errorf("%d metrics are documented, want %d", n, len(MetricNames()))
 	}
 }

@@ -192,9 +192,3 @@ func Parse(path string, data []byte) (*Scenario, error) {
 	}
 	return s, nil
 }
-
-// set reports whether the file has something at path.
-func (s *Scenario) set(path string) bool {
-	_, ok := s.places[path]
-	return ok
-}

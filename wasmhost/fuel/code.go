@@ -96,7 +96,6 @@ func (p *parser) body(t FuncType, blocks []block) body {
 	f.code = span(p.b[w.begin:p.at])
 	if w.scratch {
 		f.scratch = locals
-		locals++
 	}
 	w.weigh()
 	p.work += w.e.work()
