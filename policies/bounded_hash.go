@@ -10,15 +10,9 @@ type BoundedHash struct{}
 const boundedPercent = 125
 
 // Build implements [Policy].
-func (BoundedHash) Build(t *Table) (Picker, error) {
-	p := new(boundedHash)
-	for tier, members := range byTier(t) {
-		p.tiers[tier] = newRing(t, members)
-	}
-	return p, nil
-}
+func (BoundedHash) Build(t *Table) (Picker, error) { return &boundedHash{newRings(t)}, nil }
 
-type boundedHash struct{ tiers [numTiers]ring }
+type boundedHash struct{ tiers rings }
 
 // Pick implements [Picker] in O(candidates), for the sum of requests in flight.
 func (p *boundedHash) Pick(r *Request, v *View) int {
@@ -39,15 +33,8 @@ func (p *boundedHash) Pick(r *Request, v *View) int {
 		// in flight >= ceil(1.25 * requests * weight / weights)
 		return uint64(e.Inflight())*weights*100 >= boundedPercent*requests*uint64(e.Weight)
 	}
-	points := p.tiers[tierOf(v.Table.Endpoints[candidates[0]])]
-	at := points.after(keyOf(r))
-	for range min(maxSteps, len(points)) {
-		if i := points[at].index; v.Usable(int(i)) && !r.HasTried(i) && !full(v.Table.Endpoints[i]) {
-			return int(i)
-		}
-		if at++; at == len(points) {
-			at = 0
-		}
+	if i := p.tiers.follow(r, v, candidates, full); i != None {
+		return i
 	}
 	return leastRequest{}.Pick(r, v)
 }

@@ -9,38 +9,47 @@ package policies
 type P2C struct{}
 
 // Build implements [Policy].
-func (P2C) Build(t *Table) (Picker, error) {
-	p := new(p2c)
-	for tier, members := range byTier(t) {
-		if len(members) > 0 {
-			p.tiers[tier] = newAlias(t, members)
-		}
-	}
-	return p, nil
-}
+func (P2C) Build(t *Table) (Picker, error) { return &p2c{newAliases(t)}, nil }
 
 // maxDraws bounds the draws that miss before a draw scans. Half of the weight being away, one in 256 scans.
 const maxDraws = 8
 
-type p2c struct{ tiers [numTiers]alias }
+type p2c struct{ tiers aliases }
 
 // Pick implements [Picker] in O(1) while most of the tier's weight is there, O(candidates) at worst.
 func (p *p2c) Pick(r *Request, v *View) int {
+	g := splitmix(r.Rand)
+	a, b := p.tiers.two(r, v, &g)
+	if b != None && lighter(v.Table.Endpoints[b], v.Table.Endpoints[a]) {
+		return b
+	}
+	return a
+}
+
+// aliases are those of the tiers of a table.
+type aliases [numTiers]alias
+
+func newAliases(t *Table) (w aliases) {
+	for tier, members := range byTier(t) {
+		if len(members) > 0 {
+			w[tier] = newAlias(t, members)
+		}
+	}
+	return w
+}
+
+// two draws two endpoints of the first usable tier by weight. b is None if there is no other than a, and a if there is none.
+func (w *aliases) two(r *Request, v *View, g *splitmix) (a, b int) {
 	candidates := v.Candidates(r)
 	switch len(candidates) {
 	case 0:
-		return None
+		return None, None
 	case 1:
-		return int(candidates[0])
+		return int(candidates[0]), None
 	}
-	members := p.tiers[tierOf(v.Table.Endpoints[candidates[0]])]
-	g := splitmix(r.Rand)
-	a := draw(r, v, members, candidates, None, &g)
-	b := draw(r, v, members, candidates, a, &g)
-	if b == None || !lighter(v.Table.Endpoints[b], v.Table.Endpoints[a]) {
-		return a
-	}
-	return b
+	members := w[tierOf(v.Table.Endpoints[candidates[0]])]
+	a = draw(r, v, members, candidates, None, g)
+	return a, draw(r, v, members, candidates, a, g)
 }
 
 // draw returns a member that is usable, untried and not endpoint not, or None.

@@ -24,15 +24,7 @@ const (
 )
 
 // Build implements [Policy].
-func (PeakEWMA) Build(t *Table) (Picker, error) {
-	p := new(peakEWMA)
-	for tier, members := range byTier(t) {
-		if len(members) > 0 {
-			p.tiers[tier] = newAlias(t, members)
-		}
-	}
-	return p, nil
-}
+func (PeakEWMA) Build(t *Table) (Picker, error) { return &peakEWMA{newAliases(t)}, nil }
 
 // Observe implements [Observer].
 func (PeakEWMA) Observe(v *View, f Feedback) {
@@ -48,28 +40,16 @@ func (PeakEWMA) Observe(v *View, f Feedback) {
 	v.Table.Endpoints[f.Endpoint].peak.observe(f.Now, took)
 }
 
-type peakEWMA struct{ tiers [numTiers]alias }
+type peakEWMA struct{ tiers aliases }
 
 // Pick implements [Picker] in O(1) while most of the tier's weight is there, O(candidates) at worst.
 func (p *peakEWMA) Pick(r *Request, v *View) int {
-	candidates := v.Candidates(r)
-	switch len(candidates) {
-	case 0:
-		return None
-	case 1:
-		return int(candidates[0])
-	}
-	members := p.tiers[tierOf(v.Table.Endpoints[candidates[0]])]
 	g := splitmix(r.Rand)
-	a := draw(r, v, members, candidates, None, &g)
-	if g.below(peakExplore) == 0 {
-		return a
+	a, b := p.tiers.two(r, v, &g)
+	if b != None && g.below(peakExplore) != 0 && cheaper(v.Table.Endpoints[b], v.Table.Endpoints[a], r.Now) {
+		return b
 	}
-	b := draw(r, v, members, candidates, a, &g)
-	if b == None || !cheaper(v.Table.Endpoints[b], v.Table.Endpoints[a], r.Now) {
-		return a
-	}
-	return b
+	return a
 }
 
 // cheaper reports whether a costs less than b. One of which nothing is known costs least, until it has a request in

@@ -28,44 +28,30 @@ const (
 
 // Build implements [Policy].
 func (Prequal) Build(t *Table) (Picker, error) {
-	p := new(prequal)
-	for tier, members := range byTier(t) {
-		if len(members) > 0 {
-			p.tiers[tier].members = newAlias(t, members)
-		}
-	}
-	return p, nil
+	return &prequal{small: p2c{newAliases(t)}}, nil
 }
 
 // Observe implements [Observer].
 func (Prequal) Observe(v *View, f Feedback) { PeakEWMA{}.Observe(v, f) }
 
 type prequal struct {
+	small p2c // decides in a small fleet
 	tiers [numTiers]struct {
-		members alias
-		hot     threshold // for requests in flight, times a weight of 1
-		busy    threshold // for reported load
+		hot  threshold // for requests in flight, for a weight of 1
+		busy threshold // for reported load
 	}
 }
 
 // Pick implements [Picker] in O(1) while most of the tier's weight is there, O(candidates) at worst.
 func (p *prequal) Pick(r *Request, v *View) int {
 	candidates := v.Candidates(r)
-	switch len(candidates) {
-	case 0:
-		return None
-	case 1:
-		return int(candidates[0])
-	}
-	t := &p.tiers[tierOf(v.Table.Endpoints[candidates[0]])]
-	g := splitmix(r.Rand)
-	a := draw(r, v, t.members, candidates, None, &g)
 	if len(candidates) < prequalMinimum {
-		if b := draw(r, v, t.members, candidates, a, &g); b != None && lighter(v.Table.Endpoints[b], v.Table.Endpoints[a]) {
-			return b
-		}
-		return a
+		return p.small.Pick(r, v)
 	}
+	tier := tierOf(v.Table.Endpoints[candidates[0]])
+	t, members := &p.tiers[tier], p.small.tiers[tier]
+	g := splitmix(r.Rand)
+	a := draw(r, v, members, candidates, None, &g)
 	var best probe
 	best.take(t.hot.at(), t.busy.at(), v.Table.Endpoints[a], r.Now, a)
 	t.hot.observe(best.inflight)
@@ -73,7 +59,7 @@ func (p *prequal) Pick(r *Request, v *View) int {
 		t.busy.observe(best.load)
 	}
 	for range prequalProbes - 1 {
-		i := draw(r, v, t.members, candidates, best.index, &g)
+		i := draw(r, v, members, candidates, best.index, &g)
 		if i == None {
 			break
 		}

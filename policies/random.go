@@ -5,17 +5,9 @@ package policies
 type Random struct{}
 
 // Build implements [Policy].
-func (Random) Build(t *Table) (Picker, error) {
-	p := new(random)
-	for tier, members := range byTier(t) {
-		if len(members) > 0 {
-			p.tiers[tier] = newAlias(t, members)
-		}
-	}
-	return p, nil
-}
+func (Random) Build(t *Table) (Picker, error) { return &random{newAliases(t)}, nil }
 
-type random struct{ tiers [numTiers]alias }
+type random struct{ tiers aliases }
 
 // Pick implements [Picker] in O(1) while most of the tier's weight is there, O(candidates) at worst.
 func (p *random) Pick(r *Request, v *View) int {

@@ -24,15 +24,9 @@ const (
 const maxSteps = 256
 
 // Build implements [Policy].
-func (RingHash) Build(t *Table) (Picker, error) {
-	p := new(ringHash)
-	for tier, members := range byTier(t) {
-		p.tiers[tier] = newRing(t, members)
-	}
-	return p, nil
-}
+func (RingHash) Build(t *Table) (Picker, error) { return &ringHash{newRings(t)}, nil }
 
-type ringHash struct{ tiers [numTiers]ring }
+type ringHash struct{ tiers rings }
 
 // Pick implements [Picker] in O(log points) while most of the tier is there, O(candidates) at worst.
 func (p *ringHash) Pick(r *Request, v *View) int {
@@ -43,18 +37,35 @@ func (p *ringHash) Pick(r *Request, v *View) int {
 	case 1:
 		return int(candidates[0])
 	}
-	key := keyOf(r)
-	points := p.tiers[tierOf(v.Table.Endpoints[candidates[0]])]
-	at := points.after(key)
+	if i := p.tiers.follow(r, v, candidates, func(*Endpoint) bool { return false }); i != None {
+		return i
+	}
+	return highest(r, v, candidates, keyOf(r))
+}
+
+// rings are those of the tiers of a table.
+type rings [numTiers]ring
+
+func newRings(t *Table) (w rings) {
+	for tier, members := range byTier(t) {
+		w[tier] = newRing(t, members)
+	}
+	return w
+}
+
+// follow walks on from the key of r to the first endpoint that can take it and is not full, or gives up with None.
+func (w *rings) follow(r *Request, v *View, candidates []uint32, full func(*Endpoint) bool) int {
+	points := w[tierOf(v.Table.Endpoints[candidates[0]])]
+	at := points.after(keyOf(r))
 	for range min(maxSteps, len(points)) {
-		if i := points[at].index; v.Usable(int(i)) && !r.HasTried(i) {
+		if i := points[at].index; v.Usable(int(i)) && !r.HasTried(i) && !full(v.Table.Endpoints[i]) {
 			return int(i)
 		}
 		if at++; at == len(points) {
 			at = 0
 		}
 	}
-	return highest(r, v, candidates, key)
+	return None
 }
 
 // ring is sorted by place.
