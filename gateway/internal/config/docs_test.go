@@ -7,76 +7,23 @@ import (
 	"testing"
 
 	"github.com/weir-lb/weir/internal/form"
+	"github.com/weir-lb/weir/internal/form/formtest"
 )
 
-const docs = "../../../docs/CONFIG.md"
-
-// rows returns the cells of the tables of a section of the page, or of all if it is "".
-func rows(t *testing.T, section string) (all [][]string) {
+func page(t *testing.T) formtest.Page {
 	t.Helper()
-	page, err := os.ReadFile(docs)
-	if err != nil {
-		t.Fatal(err)
-	}
-	text := string(page)
-	if section != "" {
-		_, text, _ = strings.Cut(text, "\n## "+section+"\n")
-		text, _, _ = strings.Cut(text, "\n## ")
-	}
-	for line := range strings.Lines(text) {
-		if !strings.HasPrefix(line, "|") || strings.HasPrefix(line, "|--") {
-			continue
-		}
-		var cells []string
-		for c := range strings.SplitSeq(strings.Trim(line, "|\n"), " | ") {
-			cells = append(cells, strings.TrimSpace(c))
-		}
-		all = append(all, cells)
-	}
-	return all
+	return formtest.Read(t, "../../../docs/CONFIG.md")
 }
 
 func TestDocumentationHasEveryKeyWithItsDefaultAndRange(t *testing.T) {
-	documented := map[string][]string{}
-	for _, r := range rows(t, "Keys") {
-		if len(r) != 4 || r[3] == "" {
-			t.Errorf("row %q has %d cells, want key, default, accepts and meaning", r, len(r))
-			continue
-		}
-		documented[strings.Trim(r[0], "`")] = r
-	}
-	delete(documented, "key")
-	for _, k := range form.Keys(reflect.TypeFor[Config]()) {
-		row := documented[k.Path]
-		if row == nil {
-			t.Errorf("%s is not documented: want | `%s` | %s | %s | ... |", k.Path, k.Path, k.Default, k.Accepts)
-			continue
-		}
-		if row[1] != k.Default || row[2] != k.Accepts {
-			t.Errorf("%s: documented %s | %s, want %s | %s", k.Path, row[1], row[2], k.Default, k.Accepts)
-		}
-		delete(documented, k.Path)
-	}
-	for k := range documented {
-		t.Errorf("%s is documented, but there is no such key", k)
-	}
+	page(t).HoldKeys(t, form.Keys(reflect.TypeFor[Config]()))
 }
 
-func TestDocumentationHasEveryFormOfText(t *testing.T) {
-	documented := map[string]string{}
-	for _, r := range rows(t, "Values") {
-		documented[r[0]] = r[1]
-	}
-	for name, text := range texts {
-		if !strings.HasPrefix(documented[name], strings.ReplaceAll(text.Want, "|", "\\|")) {
-			t.Errorf("form %q: documented %q, want it to begin with %q", name, documented[name], text.Want)
-		}
-	}
-}
+func TestDocumentationHasEveryFormOfText(t *testing.T) { page(t).HoldTexts(t, texts) }
 
 func TestDocumentationHasEveryVariable(t *testing.T) {
 	documented := map[string]string{}
-	for _, r := range rows(t, "Environment") {
+	for _, r := range page(t).Section("Environment").Rows() {
 		documented[strings.Trim(r[0], "`")] = strings.Trim(r[1], "`")
 	}
 	for _, o := range overrides {
@@ -87,11 +34,7 @@ func TestDocumentationHasEveryVariable(t *testing.T) {
 }
 
 func TestDocumentationNamesWhatIsNotSupportedYet(t *testing.T) {
-	page, err := os.ReadFile(docs)
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, section, _ := strings.Cut(string(page), "\n## Not yet\n")
+	section := string(page(t).Section("Not yet"))
 	n := 0
 	for _, of := range []reflect.Type{
 		reflect.TypeFor[Listener](), reflect.TypeFor[Consul](), reflect.TypeFor[Policy](), reflect.TypeFor[Fuel](), reflect.TypeFor[Service](), reflect.TypeFor[Log](),
@@ -112,19 +55,11 @@ func TestDocumentationNamesWhatIsNotSupportedYet(t *testing.T) {
 // TestExamplesAreAccepted parses every YAML block of the page, and the file of examples. Modules and tokens that they
 // name are made for the occasion.
 func TestExamplesAreAccepted(t *testing.T) {
-	page, err := os.ReadFile(docs)
-	if err != nil {
-		t.Fatal(err)
-	}
 	file, err := os.ReadFile("../../../examples/weir.yaml")
 	if err != nil {
 		t.Fatal(err)
 	}
-	blocks := []string{string(file)}
-	for _, b := range strings.Split(string(page), "```yaml\n")[1:] {
-		block, _, _ := strings.Cut(b, "```")
-		blocks = append(blocks, block)
-	}
+	blocks := append(page(t).Examples(), string(file))
 	if len(blocks) < 4 {
 		t.Fatalf("%d examples, want at least 4", len(blocks))
 	}
