@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/weir-lb/weir/gateway/gatewaytest"
 	"github.com/weir-lb/weir/gateway/internal/config"
 	"github.com/weir-lb/weir/wasmhost"
 )
@@ -123,7 +124,7 @@ routes: [{path: /, cluster: web}]
 wasm: {cache_dir: ""}
 `))
 		must(t, g.Reload())
-		eventually(t, "the new endpoints", func() bool { return len(g.cluster("web").Load().Table.Endpoints) == endpoints })
+		gatewaytest.Eventually(t, "the new endpoints", func() bool { return len(g.cluster("web").Load().Table.Endpoints) == endpoints })
 		before := g.policy("plugin")
 		_, err := g.Put(t.Context(), "plugin", picky)
 		if want == "" {

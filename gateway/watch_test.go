@@ -6,25 +6,11 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"go.uber.org/goleak"
-)
 
-// eventually waits until ok, 20 s at most: the machine may be busy.
-func eventually(t *testing.T, what string, ok func() bool) {
-	t.Helper()
-	deadline := time.After(20 * time.Second)
-	tick := time.NewTicker(2 * time.Millisecond)
-	defer tick.Stop()
-	for !ok() {
-		select {
-		case <-deadline:
-			t.Fatalf("not within 20 s: %s", what)
-		case <-tick.C:
-		}
-	}
-}
+	"github.com/weir-lb/weir/gateway/gatewaytest"
+)
 
 func must(t *testing.T, errs ...error) {
 	t.Helper()
@@ -77,7 +63,7 @@ func (g *Gateway) serves(t *testing.T, module []byte) func() bool {
 // looked waits until the files were looked at for the first time: what is found later, an event told of.
 func (g *Gateway) looked(t *testing.T) {
 	t.Helper()
-	eventually(t, "files are looked at", func() bool {
+	gatewaytest.Eventually(t, "files are looked at", func() bool {
 		g.reloading.Lock()
 		defer g.reloading.Unlock()
 		return len(g.seen) > 0
@@ -154,7 +140,7 @@ func TestChangedFilesAreTaken(t *testing.T) {
 			}
 			g.looked(t)
 			tc.change(t, path)
-			eventually(t, "the module is taken", g.serves(t, modules[1]))
+			gatewaytest.Eventually(t, "the module is taken", g.serves(t, modules[1]))
 			must(t, g.Shutdown(t.Context()))
 		})
 	}
@@ -171,13 +157,13 @@ func TestAFileWrittenInPartIsRefusedAndTriedAgain(t *testing.T) {
 	defer f.Close()
 	_, err = f.Write(modules[1][:300])
 	must(t, err)
-	eventually(t, "half a file is refused", func() bool { return g.happened(kindRefused) == 1 })
+	gatewaytest.Eventually(t, "half a file is refused", func() bool { return g.happened(kindRefused) == 1 })
 	if !g.serves(t, modules[0])() {
 		t.Error("half a file serves")
 	}
 	_, err = f.Write(modules[1][300:])
 	must(t, err)
-	eventually(t, "the whole file is taken", g.serves(t, modules[1]))
+	gatewaytest.Eventually(t, "the whole file is taken", g.serves(t, modules[1]))
 }
 
 func TestAFileThatIsNotWatchedWaitsForAReload(t *testing.T) {
@@ -190,7 +176,7 @@ func TestAFileThatIsNotWatchedWaitsForAReload(t *testing.T) {
 	g.looked(t)
 	write(t, still, modules[1])
 	write(t, path, modules[1])
-	eventually(t, "the one that is watched is taken", g.serves(t, modules[1]))
+	gatewaytest.Eventually(t, "the one that is watched is taken", g.serves(t, modules[1]))
 	if g.policy("still").digest != newVersion(modules[0], fromFile, nil).digest {
 		t.Error("the one that is not watched was taken too")
 	}

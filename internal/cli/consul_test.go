@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/weir-lb/weir/discovery/consul/agent"
+	"github.com/weir-lb/weir/gateway/gatewaytest"
 )
 
 // catalogue runs a real agent with the endpoints registered in it.
@@ -83,7 +84,7 @@ func (w *weirProcess) readiness() (r readiness) {
 
 func (w *weirProcess) wantUp(n int) {
 	w.t.Helper()
-	eventually(w.t, fmt.Sprintf("%d endpoints are up", n), func() bool { return w.readiness().Clusters[0].Up == n })
+	gatewaytest.Eventually(w.t, fmt.Sprintf("%d endpoints are up", n), func() bool { return w.readiness().Clusters[0].Up == n })
 }
 
 // TestConsulLossRemovesNobody hangs the agent, kills it, and restarts it empty, under traffic: not an endpoint is lost,
@@ -99,7 +100,7 @@ func TestConsulLossRemovesNobody(t *testing.T) {
 	})
 	stale := func(what string) {
 		t.Helper()
-		eventually(t, "readyz tells of an agent that "+what, func() bool {
+		gatewaytest.Eventually(t, "readyz tells of an agent that "+what, func() bool {
 			r := w.readiness()
 			return r.Status == "degraded" && r.Clusters[0].Error != "" && r.Clusters[0].AgeSeconds > 0.5
 		})
@@ -110,7 +111,7 @@ func TestConsulLossRemovesNobody(t *testing.T) {
 	}
 	fresh := func() {
 		t.Helper()
-		eventually(t, "the answer is fresh again", func() bool {
+		gatewaytest.Eventually(t, "the answer is fresh again", func() bool {
 			r := w.readiness()
 			return r.Status == "ready" && r.Clusters[0].Error == "" && r.Clusters[0].Up == 3
 		})
@@ -172,9 +173,9 @@ func TestConsulSaysWhoServes(t *testing.T) {
 	}
 	do(a.Maintenance(t.Context(), "b", false))
 	do(a.Warn(t.Context(), "a"))
-	eventually(t, "a is degraded, b is back", func() bool { return state() == "a degraded, b up, c up" })
+	gatewaytest.Eventually(t, "a is degraded, b is back", func() bool { return state() == "a degraded, b up, c up" })
 	do(a.Deregister(t.Context(), "c"))
-	eventually(t, "c is gone", func() bool { return state() == "a degraded, b up" })
+	gatewaytest.Eventually(t, "c is gone", func() bool { return state() == "a degraded, b up" })
 }
 
 // TestStartWithoutConsul serves from the snapshot of an earlier run.

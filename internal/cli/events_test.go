@@ -7,6 +7,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/weir-lb/weir/gateway/gatewaytest"
 )
 
 // TestWhatHappensToAGuestIsTold lets a guest trap, and looks for that in the API, the metrics, the log and readiness. A
@@ -23,7 +25,7 @@ func TestWhatHappensToAGuestIsTold(t *testing.T) {
 		return get(ctx, c, "http://"+w.http+"/")
 	})
 	for _, kind := range []string{"failed", "recreated", "quarantined", "trial"} {
-		eventually(t, "an event of kind "+kind, func() bool {
+		gatewaytest.Eventually(t, "an event of kind "+kind, func() bool {
 			return w.metric("weir_policy_events_total", `policy="hostile"`, `kind="`+kind+`"`) > 0
 		})
 	}
@@ -47,7 +49,7 @@ func TestWhatHappensToAGuestIsTold(t *testing.T) {
 	if status, a := w.send("PUT", "policies/hostile", counting(t)[0]); status != http.StatusOK {
 		t.Fatalf("a good module: status %d, %+v", status, a)
 	}
-	eventually(t, "the good one serves", func() bool { return w.policy("hostile").State == "serving" })
+	gatewaytest.Eventually(t, "the good one serves", func() bool { return w.policy("hostile").State == "serving" })
 	tr.during(t, 200)
 	if p := w.policy("hostile"); p.Guest["picks"] < 100 {
 		t.Errorf("the good one picked %d times: it is in the quarantine of the bad one", p.Guest["picks"])

@@ -7,6 +7,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/weir-lb/weir/gateway/gatewaytest"
 )
 
 // explain runs `weir explain` against a gateway.
@@ -83,7 +85,7 @@ func TestExplain(t *testing.T) {
 		if err := json.Unmarshal([]byte(resp.Header.Get("Weir-Explain")), &told); err != nil || told.Path != "/told" || told.Policy != "p2c-wasm" {
 			t.Errorf("%v: %q", err, resp.Header.Get("Weir-Explain"))
 		}
-		eventually(t, "it is in the ring", func() bool {
+		gatewaytest.Eventually(t, "it is in the ring", func() bool {
 			var ring struct {
 				Explanations []struct {
 					Path   string

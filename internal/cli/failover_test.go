@@ -11,6 +11,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/weir-lb/weir/gateway/gatewaytest"
 )
 
 // fleet is a configuration of one cluster over those endpoints with everything on that failover needs.
@@ -76,7 +78,7 @@ func (tr *traffic) end() {
 func (tr *traffic) during(t *testing.T, n int64) {
 	t.Helper()
 	until := tr.requests.Load() + n
-	eventually(t, "requests flow", func() bool { return tr.requests.Load() >= until })
+	gatewaytest.Eventually(t, "requests flow", func() bool { return tr.requests.Load() >= until })
 }
 
 func (tr *traffic) wantNoFailure(t *testing.T) {
@@ -138,21 +140,21 @@ func TestNoIdempotentRequestIsLost(t *testing.T) {
 			tr.during(t, 400)
 
 			es[0].kill()
-			eventually(t, "the killed endpoint is down", func() bool { return state(0) == "down" })
+			gatewaytest.Eventually(t, "the killed endpoint is down", func() bool { return state(0) == "down" })
 			tr.during(t, 400)
 			es[0].start()
-			eventually(t, "the restarted endpoint is up", func() bool { return state(0) == "up" })
+			gatewaytest.Eventually(t, "the restarted endpoint is up", func() bool { return state(0) == "up" })
 
 			es[1].signal(syscall.SIGSTOP)
-			eventually(t, "the hung endpoint is down", func() bool { return state(1) == "down" })
+			gatewaytest.Eventually(t, "the hung endpoint is down", func() bool { return state(1) == "down" })
 			tr.during(t, 400)
 			es[1].signal(syscall.SIGCONT)
-			eventually(t, "the endpoint that runs again is up", func() bool { return state(1) == "up" })
+			gatewaytest.Eventually(t, "the endpoint that runs again is up", func() bool { return state(1) == "up" })
 
 			es[2].answer(http.StatusServiceUnavailable)
 			tr.during(t, 400)
 			es[2].answer(http.StatusOK)
-			eventually(t, "the endpoint that answers again is up", func() bool { return state(2) == "up" })
+			gatewaytest.Eventually(t, "the endpoint that answers again is up", func() bool { return state(2) == "up" })
 			tr.during(t, 400)
 			tr.wantNoFailure(t)
 			if n := tr.requests.Load(); n < 2000 {

@@ -13,6 +13,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/weir-lb/weir/gateway/gatewaytest"
 )
 
 // answer is what the admin API says of a change of one policy, or why there is none.
@@ -115,13 +117,13 @@ func TestHotSwapsLoseNothing(t *testing.T) {
 	tr.wantNoFailure(t)
 
 	answered := func() float64 { return w.metric("weir_policy_picks_total", `policy="plugin"`, `result="ok"`) }
-	eventually(t, "the guest has counted what it answered", func() bool { // the last requests end with their clients
+	gatewaytest.Eventually(t, "the guest has counted what it answered", func() bool { // the last requests end with their clients
 		return float64(w.policy("plugin").Guest["picks"]) == answered()
 	})
 	if g := w.policy("plugin").Guest; g["lost"] != 0 {
 		t.Errorf("the guest lost count %d times", g["lost"])
 	}
-	eventually(t, "each outcome is heard, or counted as not", func() bool {
+	gatewaytest.Eventually(t, "each outcome is heard, or counted as not", func() bool {
 		p := w.policy("plugin")
 		return p.Guest["heard"]+p.Unheard >= p.Guest["picks"]
 	})
@@ -130,8 +132,8 @@ func TestHotSwapsLoseNothing(t *testing.T) {
 	if all := float64(tr.requests.Load()); answered() < all*0.9 {
 		t.Errorf("the guest answered %v of %v requests, want nearly all", answered(), all)
 	}
-	eventually(t, "goroutines are back where they were", func() bool { return w.metric("go_goroutines") <= goroutines+8 })
-	eventually(t, "the heap is back where it was", func() bool { return w.metric("go_memstats_heap_inuse_bytes") <= heap+16<<20 })
+	gatewaytest.Eventually(t, "goroutines are back where they were", func() bool { return w.metric("go_goroutines") <= goroutines+8 })
+	gatewaytest.Eventually(t, "the heap is back where it was", func() bool { return w.metric("go_memstats_heap_inuse_bytes") <= heap+16<<20 })
 	if now := w.metric("process_resident_memory_bytes"); now > resident+64<<20 {
 		t.Errorf("%v bytes are resident, %v were", now, resident)
 	}
@@ -218,7 +220,7 @@ func TestPut(t *testing.T) {
 	t.Run("the_file_wins_when_it_changes", func(t *testing.T) {
 		third := append(bytes.Clone(modules[0]), "\x00\x02\x01x"...) // a custom section
 		replaceFile(t, path, third)
-		eventually(t, "the file is taken", func() bool { return w.policy("plugin").Digest == digestOf(third) })
+		gatewaytest.Eventually(t, "the file is taken", func() bool { return w.policy("plugin").Digest == digestOf(third) })
 		serves(third, "file")
 	})
 }
@@ -234,7 +236,7 @@ func TestPinHoldsForPutToo(t *testing.T) {
 		t.Errorf("status %d, %+v, want 422 with the digest that is pinned", status, a)
 	}
 	replaceFile(t, path, modules[1])
-	eventually(t, "the file is refused", func() bool { return w.metric("weir_policy_events_total", `kind="refused"`) == 2 })
+	gatewaytest.Eventually(t, "the file is refused", func() bool { return w.metric("weir_policy_events_total", `kind="refused"`) == 2 })
 	if p := w.policy("plugin"); p.Digest != digestOf(modules[0]) {
 		t.Errorf("%+v serves", p)
 	}

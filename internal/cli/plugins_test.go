@@ -5,6 +5,8 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+
+	"github.com/weir-lb/weir/gateway/gatewaytest"
 )
 
 // with is a fleet whose policy is one of the example plugins, and whose endpoints have more keys each.
@@ -88,6 +90,6 @@ func TestPluginsThroughTheGateway(t *testing.T) {
 			}
 		}
 		es[0].start()
-		eventually(t, "the primary is taken back after the hold", func() bool { return w.served("") == "primary" })
+		gatewaytest.Eventually(t, "the primary is taken back after the hold", func() bool { return w.served("") == "primary" })
 	})
 }

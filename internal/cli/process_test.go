@@ -17,7 +17,8 @@ import (
 	"sync/atomic"
 	"syscall"
 	"testing"
-	"time"
+
+	"github.com/weir-lb/weir/gateway/gatewaytest"
 )
 
 // TestMain lets the test binary be, beside the tests, the real weir process and a real endpoint process, so that both
@@ -214,7 +215,7 @@ func startWeir(t *testing.T, config string, more ...string) *weirProcess {
 			t.Logf("weir said:\n%s", w.log)
 		}
 	})
-	eventually(t, "weir listens", func() bool {
+	gatewaytest.Eventually(t, "weir listens", func() bool {
 		for _, m := range listening.FindAllStringSubmatch(w.log.String(), -1) {
 			if m[1] == "http" {
 				w.http = m[2]
@@ -230,7 +231,7 @@ func startWeir(t *testing.T, config string, more ...string) *weirProcess {
 		}
 		return w.http != "" && w.admin != ""
 	})
-	eventually(t, "weir is ready", func() bool {
+	gatewaytest.Eventually(t, "weir is ready", func() bool {
 		resp, err := http.Get("http://" + w.admin + "/readyz")
 		if err != nil {
 			return false
@@ -315,19 +316,4 @@ func getJSON(url string, v any) error {
 	}
 	defer resp.Body.Close()
 	return json.NewDecoder(resp.Body).Decode(v)
-}
-
-// eventually waits until ok, 20 s at most: the machine may be busy.
-func eventually(t *testing.T, what string, ok func() bool) {
-	t.Helper()
-	deadline := time.After(20 * time.Second)
-	tick := time.NewTicker(5 * time.Millisecond)
-	defer tick.Stop()
-	for !ok() {
-		select {
-		case <-deadline:
-			t.Fatalf("not within 20 s: %s", what)
-		case <-tick.C:
-		}
-	}
 }

@@ -7,6 +7,8 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"github.com/weir-lb/weir/gateway/gatewaytest"
 )
 
 // TestReloadsLoseNothing sends 1,000 SIGHUPs under load, every other one with a changed configuration.
@@ -27,7 +29,7 @@ func TestReloadsLoseNothing(t *testing.T) {
 		}
 		done := w.metric("weir_reloads_total")
 		_ = w.cmd.Process.Signal(syscall.SIGHUP)
-		eventually(t, "the reload is done", func() bool { return w.metric("weir_reloads_total") > done })
+		gatewaytest.Eventually(t, "the reload is done", func() bool { return w.metric("weir_reloads_total") > done })
 		now := w.metric("weir_policy_picks_total", `result="ok"`)
 		if now < picks {
 			t.Fatalf("the count of picks fell from %v to %v", picks, now)
@@ -42,8 +44,8 @@ func TestReloadsLoseNothing(t *testing.T) {
 		reload(i)
 	}
 	tr.wantNoFailure(t)
-	eventually(t, "goroutines are back where they were", func() bool { return w.metric("go_goroutines") <= goroutines+8 })
-	eventually(t, "the heap is back where it was", func() bool {
+	gatewaytest.Eventually(t, "goroutines are back where they were", func() bool { return w.metric("go_goroutines") <= goroutines+8 })
+	gatewaytest.Eventually(t, "the heap is back where it was", func() bool {
 		return w.metric("go_memstats_heap_inuse_bytes") <= memory+16<<20
 	})
 	if n := w.metric("weir_reloads_total", `result="refused"`); n != 0 {
@@ -60,8 +62,8 @@ func TestReload(t *testing.T) {
 		before := w.metric("weir_reloads_total", `result="refused"`)
 		w.write(config)
 		_ = w.cmd.Process.Signal(syscall.SIGHUP)
-		eventually(t, what+" is refused", func() bool { return w.metric("weir_reloads_total", `result="refused"`) > before })
-		eventually(t, what+" is explained", func() bool {
+		gatewaytest.Eventually(t, what+" is refused", func() bool { return w.metric("weir_reloads_total", `result="refused"`) > before })
+		gatewaytest.Eventually(t, what+" is explained", func() bool {
 			for _, s := range want {
 				if !strings.Contains(w.log.String(), s) {
 					return false
@@ -81,7 +83,7 @@ func TestReload(t *testing.T) {
 		"  - {name: http, address: 127.0.0.1:0}\n  - {name: taken, address: \""+e.address+"\"}", 1), e.address, "in use")
 	w.write(good)
 	_ = w.cmd.Process.Signal(syscall.SIGHUP)
-	eventually(t, "a good one is taken again", func() bool { return w.metric("weir_reloads_total", `result="ok"`) >= 1 })
+	gatewaytest.Eventually(t, "a good one is taken again", func() bool { return w.metric("weir_reloads_total", `result="ok"`) >= 1 })
 }
 
 func TestRunEndsByDraining(t *testing.T) {
@@ -90,9 +92,9 @@ func TestRunEndsByDraining(t *testing.T) {
 	answered := make(chan error, 1)
 	e.signal(syscall.SIGSTOP)
 	go func() { answered <- get(context.Background(), http.DefaultClient, "http://"+w.http+"/") }()
-	eventually(t, "the request is in flight", func() bool { return w.metric("weir_endpoint_inflight") == 1 })
+	gatewaytest.Eventually(t, "the request is in flight", func() bool { return w.metric("weir_endpoint_inflight") == 1 })
 	_ = w.cmd.Process.Signal(syscall.SIGTERM)
-	eventually(t, "weir drains", func() bool { return strings.Contains(w.log.String(), "draining") })
+	gatewaytest.Eventually(t, "weir drains", func() bool { return strings.Contains(w.log.String(), "draining") })
 	e.signal(syscall.SIGCONT)
 	if err := <-answered; err != nil {
 		t.Errorf("the request in flight: %v", err)

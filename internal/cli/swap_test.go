@@ -8,6 +8,8 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"github.com/weir-lb/weir/gateway/gatewaytest"
 )
 
 // reload writes a configuration, sends SIGHUP and waits until it is taken.
@@ -16,7 +18,7 @@ func (w *weirProcess) reload(config string) {
 	w.write(config)
 	done := w.metric("weir_reloads_total", `result="ok"`)
 	_ = w.cmd.Process.Signal(syscall.SIGHUP)
-	eventually(w.t, "the reload is taken", func() bool { return w.metric("weir_reloads_total", `result="ok"`) > done })
+	gatewaytest.Eventually(w.t, "the reload is taken", func() bool { return w.metric("weir_reloads_total", `result="ok"`) > done })
 }
 
 // TestReloadOfEverythingLosesNothing renames clusters, listeners and policies under load.
@@ -59,7 +61,7 @@ func TestReloadInAConsulOutage(t *testing.T) {
 		t.Fatal(err)
 	}
 	w.reload(strings.Replace(config, "wait: 2s", "wait: 1s", 1))
-	eventually(t, "the empty answer is doubted", func() bool {
+	gatewaytest.Eventually(t, "the empty answer is doubted", func() bool {
 		return strings.Contains(w.readiness().Clusters[0].Error, "doubted")
 	})
 	for range 50 {
@@ -81,7 +83,7 @@ func TestAClusterOfWhichNothingIsKnownIsNotTaken(t *testing.T) {
 	w.write("consul: {address: 127.0.0.1:1}\n" + strings.NewReplacer("  web:", "  other:", "cluster: web", "cluster: other").
 		Replace(before+"    consul: {service: web}\n"+good[j:]))
 	_ = w.cmd.Process.Signal(syscall.SIGHUP)
-	eventually(t, "the reload is refused", func() bool { return strings.Contains(w.log.String(), "no answer of discovery in 5s") })
+	gatewaytest.Eventually(t, "the reload is refused", func() bool { return strings.Contains(w.log.String(), "no answer of discovery in 5s") })
 	if err := get(t.Context(), http.DefaultClient, "http://"+w.http+"/"); err != nil {
 		t.Error(err)
 	}

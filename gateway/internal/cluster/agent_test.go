@@ -7,6 +7,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/weir-lb/weir/gateway/gatewaytest"
 )
 
 func TestAgentLines(t *testing.T) {
@@ -80,7 +82,7 @@ func TestAgents(t *testing.T) {
 	first := func() EndpointStatus { return c.Status().Endpoints[0] }
 	wait := func(what string, ok func(EndpointStatus) bool) {
 		t.Helper()
-		eventually(t, what, func() bool { return ok(first()) })
+		gatewaytest.Eventually(t, what, func() bool { return ok(first()) })
 	}
 	wait("it is up", func(e EndpointStatus) bool { return e.Evidence.Agent == "up" && e.State == "up" })
 	says.Store("50%\n")

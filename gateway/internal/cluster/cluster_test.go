@@ -15,6 +15,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/weir-lb/weir/discovery"
+	"github.com/weir-lb/weir/gateway/gatewaytest"
 	"github.com/weir-lb/weir/policies"
 )
 
@@ -88,7 +89,7 @@ func up(c *Cluster) []string {
 
 func wantUp(t *testing.T, c *Cluster, want ...string) {
 	t.Helper()
-	eventually(t, fmt.Sprintf("up is %v", want), func() bool { return fmt.Sprint(up(c)) == fmt.Sprint(want) })
+	gatewaytest.Eventually(t, fmt.Sprintf("up is %v", want), func() bool { return fmt.Sprint(up(c)) == fmt.Sprint(want) })
 }
 
 func TestApply(t *testing.T) {
@@ -269,7 +270,7 @@ func TestOutlier(t *testing.T) {
 		for _, e := range c.Load().Endpoints {
 			fail(e, 5)
 		}
-		eventually(t, "two are out", func() bool { return len(up(c)) == 2 })
+		gatewaytest.Eventually(t, "two are out", func() bool { return len(up(c)) == 2 })
 		c.wake <- struct{}{}
 		if n := len(up(c)); n != 2 {
 			t.Errorf("%d up, want 2", n)
@@ -329,7 +330,7 @@ func TestProbe(t *testing.T) {
 	t.Run("http_takes_out_and_brings_back", func(t *testing.T) {
 		c := start(t, s, nil)
 		c.Apply(live(in, instance("z")))
-		eventually(t, "a passes", func() bool { return c.Status().Endpoints[0].Evidence.Probe == "passing" })
+		gatewaytest.Eventually(t, "a passes", func() bool { return c.Status().Endpoints[0].Evidence.Probe == "passing" })
 		status.Store(503)
 		wantUp(t, c)
 		if got, want := c.Status().Endpoints[0].Evidence.ProbeError, "status 503, want 200..399"; got != want {
@@ -360,7 +361,7 @@ func TestProbe(t *testing.T) {
 		}
 		for range 2 * s.Probe.Rise {
 			last := probed()
-			eventually(t, "one more probe", func() bool { return probed().After(last) })
+			gatewaytest.Eventually(t, "one more probe", func() bool { return probed().After(last) })
 		}
 		wantUp(t, c, "b")
 	})
@@ -388,7 +389,7 @@ func TestProbe(t *testing.T) {
 		at := instance("a")
 		at.Address = ln.Addr().String()
 		c.Apply(live(at))
-		eventually(t, "a passes", func() bool { return c.Status().Endpoints[0].Evidence.Probe == "passing" })
+		gatewaytest.Eventually(t, "a passes", func() bool { return c.Status().Endpoints[0].Evidence.Probe == "passing" })
 		_ = ln.Close()
 		wantUp(t, c)
 	})
@@ -425,13 +426,13 @@ func TestHeartbeat(t *testing.T) {
 	}
 	beat("a", true)
 	wantUp(t, c, "a", "b")
-	eventually(t, "a is suspect", func() bool { return c.Load().Endpoints[0].Health() == policies.Degraded })
+	gatewaytest.Eventually(t, "a is suspect", func() bool { return c.Load().Endpoints[0].Health() == policies.Degraded })
 	wantUp(t, c, "b") // b never sent a beat: neutral
 	beat("a", true)
 	wantUp(t, c, "a", "b")
 	beat("early", false)
 	early := leaseKey("web", "early", 0)
-	eventually(t, "the early beat is in ristretto", func() bool { _, ok := leases.cache.Get(early); return ok })
+	gatewaytest.Eventually(t, "the early beat is in ristretto", func() bool { _, ok := leases.cache.Get(early); return ok })
 	c.Apply(live(instance("a"), instance("b"), instance("early")))
 	if got := c.Status().Endpoints[2].Evidence.Lease; got != "alive" {
 		t.Errorf("the lease of an endpoint that sent a beat before discovery reported it is %q, want alive", got)

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/weir-lb/weir/discovery"
+	"github.com/weir-lb/weir/gateway/gatewaytest"
 	"github.com/weir-lb/weir/policies"
 )
 
@@ -206,7 +207,7 @@ func TestEjectHammer(t *testing.T) {
 	}
 	wg.Wait()
 	c.Apply(live(all...))
-	eventually(t, "everybody is back and no place is taken", func() bool {
+	gatewaytest.Eventually(t, "everybody is back and no place is taken", func() bool {
 		return len(c.Load().View.Up) == 10 && c.out.Load() == 0
 	})
 }

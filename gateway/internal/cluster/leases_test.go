@@ -6,6 +6,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/weir-lb/weir/gateway/gatewaytest"
 )
 
 // fakeCache is as unkind as ristretto may be, and worse: it drops Sets, refuses keys, evicts at any time, keeps the old
@@ -141,7 +143,7 @@ func TestLeases(t *testing.T) {
 		defer l.Close()
 		e := endpoint()
 		l.Beat(e, time.Minute)
-		eventually(t, "the lease is in ristretto", func() bool {
+		gatewaytest.Eventually(t, "the lease is in ristretto", func() bool {
 			x, ok := l.cache.Get(e.leaseKey)
 			return ok && x.endpoint == e
 		})
@@ -149,7 +151,7 @@ func TestLeases(t *testing.T) {
 			t.Errorf("state %v, want alive", got)
 		}
 		l.Forget(e)
-		eventually(t, "the lease is gone", func() bool { _, ok := l.cache.Get(e.leaseKey); return !ok })
+		gatewaytest.Eventually(t, "the lease is gone", func() bool { _, ok := l.cache.Get(e.leaseKey); return !ok })
 	})
 	t.Run("a_shorter_time_to_live_holds_at_once", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
@@ -180,19 +182,4 @@ func TestLeases(t *testing.T) {
 			}
 		})
 	})
-}
-
-// eventually waits until ok, 5 s at most.
-func eventually(t *testing.T, what string, ok func() bool) {
-	t.Helper()
-	deadline := time.After(5 * time.Second)
-	tick := time.NewTicker(5 * time.Millisecond)
-	defer tick.Stop()
-	for !ok() {
-		select {
-		case <-deadline:
-			t.Fatalf("not within 5 s: %s", what)
-		case <-tick.C:
-		}
-	}
 }
