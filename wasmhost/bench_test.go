@@ -1,6 +1,7 @@
 package wasmhost_test
 
 import (
+	"context"
 	"fmt"
 	"testing"
 
@@ -68,8 +69,8 @@ func BenchmarkPick(b *testing.B) {
 	})
 }
 
-// BenchmarkMetering calls one small function of a module as it came and metered: the difference is what metering costs a
-// call, the host's setting of the fuel included.
+// BenchmarkMetering calls one small function of a module as it came, and metered by its entry: the difference is what
+// metering costs a call, the handing over and back of the fuel included.
 func BenchmarkMetering(b *testing.B) {
 	rt := wazero.NewRuntimeWithConfig(b.Context(), wazero.NewRuntimeConfigCompiler().WithCoreFeatures(api.CoreFeaturesV2&^api.CoreFeatureSIMD))
 	defer rt.Close(b.Context())
@@ -81,18 +82,23 @@ func BenchmarkMetering(b *testing.B) {
 		f := m.ExportedFunction("straight")
 		var tank *fuel.Tank
 		if c.name == "metered" {
-			tank = tankOf(m)
+			tank, f = tankOf(m), m.ExportedFunction(fuel.Entry("straight"))
 		}
-		var stack [1]uint64
+		left := int64(0)
+		var stack [2]uint64
 		b.Run(c.name, func(b *testing.B) {
+			ctx := context.Background()
 			b.ReportAllocs()
 			for b.Loop() {
-				if tank != nil {
-					tank.Fill(100_000)
-				}
 				stack[0] = 1
-				if err := f.CallWithStack(b.Context(), stack[:]); err != nil {
+				if tank != nil {
+					stack[1] = uint64(tank.Hand(fuel.Slice))
+				}
+				if err := f.CallWithStack(ctx, stack[:]); err != nil {
 					b.Fatal(err)
+				}
+				if tank != nil {
+					left += tank.Rest(int64(stack[1]))
 				}
 			}
 		})

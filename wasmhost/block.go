@@ -25,12 +25,15 @@ func writeRequest(b []byte, r *policies.Request, v *policies.View, o *policies.O
 	le.PutUint64(b[reqPathHash:], r.PathHash)
 	le.PutUint64(b[reqHostHash:], r.HostHash)
 	le.PutUint64(b[reqContentLength:], uint64(r.ContentLength)) // -1 is the largest number: unknown
-	deadline := uint32(none)
+	deadline, elapsed := uint32(none), uint32(0)
 	if r.Deadline != 0 {
 		deadline = clamp(r.Deadline / time.Millisecond)
 	}
+	if r.Elapsed != 0 {
+		elapsed = clamp(r.Elapsed / time.Microsecond)
+	}
 	le.PutUint32(b[reqDeadline:], deadline)
-	le.PutUint32(b[reqElapsed:], clamp(r.Elapsed/time.Microsecond))
+	le.PutUint32(b[reqElapsed:], elapsed)
 	if r.Attempt == 0 {
 		le.PutUint32(b[reqLastEndpoint:], none)
 		le.PutUint64(b[reqLastStatus:], 0) // err and micros, too
@@ -41,8 +44,8 @@ func writeRequest(b []byte, r *policies.Request, v *policies.View, o *policies.O
 		le.PutUint32(b[reqLastMicros:], clamp(o.Total/time.Microsecond))
 	}
 	le.PutUint32(b[reqSticky:], uint32(r.StickyEP)) // None is none
-	for i, t := range &r.Tried {
-		le.PutUint32(b[reqTried+4*i:], t)
+	for i := 0; i < len(r.Tried); i += 2 {
+		le.PutUint64(b[reqTried+4*i:], uint64(r.Tried[i])|uint64(r.Tried[i+1])<<32)
 	}
 	clear(b[reqTried+4*len(r.Tried) : requestSize])
 }

@@ -129,8 +129,8 @@ func (in *instance) init() error {
 	}
 	in.alloc = in.mod.ExportedFunction("lb_alloc")
 	in.endpoints = in.mod.ExportedFunction("lb_endpoints")
-	in.pick = in.mod.ExportedFunction("lb_pick")
-	in.retry = in.mod.ExportedFunction("lb_retry")
+	in.pick = in.mod.ExportedFunction(fuel.Entry("lb_pick"))
+	in.retry = in.mod.ExportedFunction(fuel.Entry("lb_retry"))
 	in.feedback = in.mod.ExportedFunction("lb_feedback")
 	in.tick = in.mod.ExportedFunction("lb_tick")
 	if err := in.allocate(allocRequest, requestSize, &in.req); err != nil {
@@ -194,8 +194,13 @@ func (in *instance) rebind() {
 
 // invoke calls f with what is on in.stack, and leaves its result there. After an error the instance is broken.
 func (in *instance) invoke(f api.Function, ph phase, budget int64) error {
-	in.call.phase = ph
 	in.tank.Fill(budget)
+	return in.enter(f, ph)
+}
+
+// enter is invoke with the fuel that is there.
+func (in *instance) enter(f api.Function, ph phase) error {
+	in.call.phase = ph
 	err := f.CallWithStack(&in.call, in.stack[:])
 	in.endLine()
 	if err != nil {
@@ -264,12 +269,16 @@ func (in *instance) ask(f api.Function, r *policies.Request, v *policies.View, o
 	}
 	writeRequest(in.req.view, r, v, o)
 	in.call.req, in.call.now, in.call.rand = r, r.Now, r.Rand
-	in.stack[0] = uint64(in.req.at)
 	budget := in.module.pickFuel
-	err := in.invoke(f, inPick, budget)
+	in.stack[0], in.stack[1] = uint64(in.req.at), uint64(in.tank.Hand(budget))
+	err := in.enter(f, inPick)
 	in.call.req = nil
-	in.answer, in.used = int32(in.stack[0]), budget-in.tank.Left()
-	return err
+	if err != nil {
+		in.used = budget - in.tank.Left()
+		return err
+	}
+	in.answer, in.used = int32(in.stack[0]), budget-in.tank.Rest(int64(in.stack[1]))
+	return nil
 }
 
 // writeColumns rewrites the live columns that the guest wants.
@@ -277,9 +286,13 @@ func (in *instance) writeColumns() {
 	cells, n := in.cells, len(in.states)
 	for _, c := range in.columns {
 		column := in.tab.view[in.layout.cols[c]:][:4*n]
-		for _, cell := range cells[:n] {
-			le.PutUint32(column, cell.Load())
-			column = column[4:]
+		of := cells[:n]
+		for ; len(of) >= 4 && len(column) >= 16; of, column = of[4:], column[16:] { // half as long as one at a time
+			le.PutUint64(column, uint64(of[0].Load())|uint64(of[1].Load())<<32)
+			le.PutUint64(column[8:], uint64(of[2].Load())|uint64(of[3].Load())<<32)
+		}
+		for i, cell := range of {
+			le.PutUint32(column[4*i:], cell.Load())
 		}
 		cells = cells[n:]
 	}
@@ -288,9 +301,13 @@ func (in *instance) writeColumns() {
 // endLine logs what the guest has written of a line.
 func (in *instance) endLine() {
 	if len(in.line) > 0 {
-		in.log(int32(in.lineFD), in.line) // 1 info, 2 warn
-		in.line = in.line[:0]
+		in.logLine()
 	}
+}
+
+func (in *instance) logLine() {
+	in.log(int32(in.lineFD), in.line) // 1 info, 2 warn
+	in.line = in.line[:0]
 }
 
 var logLevels = [...]slog.Level{slog.LevelDebug, slog.LevelInfo, slog.LevelWarn, slog.LevelError}

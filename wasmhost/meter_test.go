@@ -16,7 +16,13 @@ import (
 
 const none = 0xffffffff
 
-var meterLimits = fuel.Limits{MemoryPages: 64, Start: 10_000}
+var (
+	unary       = fuel.Sig([]fuel.ValType{fuel.I32}, []fuel.ValType{fuel.I32})
+	meterLimits = fuel.Limits{MemoryPages: 64, Start: 10_000, Entries: map[string]fuel.FuncType{
+		"straight": unary, "loop": unary, "grow": unary, "endless": unary,
+		"fib": fuel.Sig([]fuel.ValType{fuel.I64}, []fuel.ValType{fuel.I32}), // it has another type
+	}}
+)
 
 func interpreter(t testing.TB) wazero.Runtime {
 	rt := wazero.NewRuntimeWithConfig(t.Context(), wazero.NewRuntimeConfigInterpreter().WithMemoryLimitPages(64).
@@ -138,6 +144,35 @@ func TestFuel(t *testing.T) {
 	_, err := m.ExportedFunction("fib").Call(t.Context(), 30)
 	if err == nil || !strings.Contains(err.Error(), ".fib(i32) i32") {
 		t.Errorf("%v, want the name of the function in it", err)
+	}
+}
+
+// TestEntriesDoTheSame compares a function with its entry: results, traps, and the fuel that is left of any budget.
+func TestEntriesDoTheSame(t *testing.T) {
+	m := instance(t, interpreter(t), metered(t, "measure"))
+	tank := tankOf(m)
+	for _, name := range []string{"straight", "loop", "grow", "endless"} {
+		for _, budget := range []int64{0, 50, 71, 72, fuel.Slice, fuel.Slice + 1, 1_000_000} {
+			for _, arg := range []uint64{0, 1, 5000, 50_000} {
+				tank.Fill(budget)
+				want, wantErr := m.ExportedFunction(name).Call(t.Context(), arg)
+				left := tank.Left()
+				got, err := m.ExportedFunction(fuel.Entry(name)).Call(t.Context(), arg, uint64(tank.Hand(budget)))
+				if (err == nil) != (wantErr == nil) {
+					t.Fatalf("%s(%d) with %d fuel: %v, by its entry %v", name, arg, budget, wantErr, err)
+				}
+				rest := tank.Left()
+				if err == nil {
+					rest = tank.Rest(int64(got[1]))
+				}
+				if rest != left || err == nil && name != "grow" && got[0] != want[0] {
+					t.Errorf("%s(%d) with %d fuel: %v and %d left, by its entry %v and %d", name, arg, budget, want, left, got, rest)
+				}
+			}
+		}
+	}
+	if m.ExportedFunction(fuel.Entry("fib")) != nil {
+		t.Error("a function of another type has an entry")
 	}
 }
 

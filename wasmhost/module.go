@@ -73,7 +73,7 @@ func (h *Host) Load(ctx context.Context, wasm []byte, o Options) (*Module, error
 	if o.SHA256 != "" && !strings.EqualFold(o.SHA256, m.info.SHA256) {
 		return nil, &StepError{StepSize, fmt.Errorf("sha256 is %s, want %s", m.info.SHA256, o.SHA256)}
 	}
-	metered, err := fuel.Meter(wasm, fuel.Limits{MemoryPages: o.pages(), Start: o.Fuel.init(), Large: o.Large})
+	metered, err := fuel.Meter(wasm, fuel.Limits{MemoryPages: o.pages(), Start: o.Fuel.init(), Large: o.Large, Entries: entries})
 	if err != nil {
 		step := StepParse
 		if e, ok := errors.AsType[*fuel.Error](err); ok && e.Refused {

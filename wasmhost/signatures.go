@@ -38,6 +38,17 @@ var guestExports = []signature{
 	{"_initialize", fuel.Sig(nil, nil), false, ""},
 }
 
+// entries are those of them that are called for each attempt.
+var entries = func() map[string]fuel.FuncType {
+	t := map[string]fuel.FuncType{}
+	for _, s := range guestExports {
+		if s.name == "lb_pick" || s.name == "lb_retry" {
+			t[s.name] = s.typ
+		}
+	}
+	return t
+}()
+
 const memoryExport = "memory"
 
 // checkExports reports every export of the ABI that m lacks or has wrong.

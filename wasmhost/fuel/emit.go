@@ -11,9 +11,9 @@ func (p *parser) emit() *Metered {
 	out := make([]byte, 0, len(p.b)+len(p.b)/2+64)
 	out = append(out, "\x00asm\x01\x00\x00\x00"...)
 	refill := len(p.funcs)
-	out = section(out, secType, p.typesAndOne())
+	out = section(out, secType, p.typesAndOurs())
 	out = section(out, secImport, p.importSec)
-	out = section(out, secFunc, p.funcsAndOne())
+	out = section(out, secFunc, p.funcsAndOurs())
 	if len(p.tables) > 0 {
 		b := unsigned(nil, len(p.tables))
 		for _, t := range p.tables {
@@ -30,10 +30,15 @@ func (p *parser) emit() *Metered {
 	b = append(signed(append(b, byte(I64), 1, codeI64Const), start), codeEnd)
 	b = append(signed(append(b, byte(I64), 1, codeI64Const), p.limits.Start-start), codeEnd)
 	out = section(out, secGlobal, b)
-	b = append(unsigned(nil, len(p.exports)+2), p.exportItems...)
+	b = append(unsigned(nil, len(p.exports)+2+len(p.entries)), p.exportItems...)
 	for i, name := range []string{Global, Reserve} {
 		b = append(unsigned(b, len(name)), name...)
 		b = unsigned(append(b, byte(GlobalVar)), p.globals+i)
+	}
+	for i, e := range p.entries {
+		name := Entry(e.name)
+		b = append(unsigned(b, len(name)), name...)
+		b = unsigned(append(b, byte(Func)), refill+1+i)
 	}
 	out = section(out, secExport, b)
 	out = section(out, secStart, p.startSec)
@@ -41,20 +46,29 @@ func (p *parser) emit() *Metered {
 	if p.datacount >= 0 {
 		out = section(out, secDataCount, unsigned(nil, p.datacount))
 	}
-	b = unsigned(make([]byte, 0, len(p.b)), len(p.bodies)+1)
+	b = unsigned(make([]byte, 0, len(p.b)), len(p.bodies)+1+len(p.entries))
 	var f []byte
 	for i := range p.bodies {
 		f = p.bodies[i].emit(f[:0], p.globals, refill)
 		b = append(unsigned(b, len(f)), f...)
 	}
 	f = refillBody(f[:0], p.globals, p.memories > 0)
-	out = section(out, secCode, append(unsigned(b, len(f)), f...))
+	b = append(unsigned(b, len(f)), f...)
+	for _, e := range p.entries {
+		f = e.body(f[:0], p.globals)
+		b = append(unsigned(b, len(f)), f...)
+	}
+	out = section(out, secCode, b)
 	out = section(out, secData, p.dataSec)
-	f = unsigned(f[:0], len(p.names)+1)
+	f = unsigned(f[:0], len(p.names)+1+len(p.entries))
 	for _, i := range slices.Sorted(maps.Keys(p.names)) {
 		f = append(unsigned(unsigned(f, int(i)), len(p.names[i])), p.names[i]...)
 	}
 	f = append(unsigned(unsigned(f, refill), len(Refill)), Refill...)
+	for i, e := range p.entries {
+		name := Entry(e.name)
+		f = append(unsigned(unsigned(f, refill+1+i), len(name)), name...)
+	}
 	out = section(out, secCustom, append(unsigned([]byte("\x04name\x01"), len(f)), f...))
 	return &Metered{Bytes: out, Imports: p.imports, Exports: p.exports, MemoryPages: p.minPages}
 }
@@ -76,23 +90,32 @@ func signed(out []byte, n int64) []byte {
 	return append(out, byte(n)&0x7f)
 }
 
-// typesAndOne returns the type section with () -> () at its end.
-func (p *parser) typesAndOne() []byte {
+// typesAndOurs returns the type section with those of what is added at its end: () -> (), and one an entry.
+func (p *parser) typesAndOurs() []byte {
 	r := reader{b: p.typeSec, end: len(p.typeSec)}
 	if r.end > 0 {
 		r.u32()
 	}
-	return append(append(unsigned(nil, len(p.types)+1), p.typeSec[r.at:]...), formFunc, 0, 0)
+	b := append(append(unsigned(nil, len(p.types)+1+len(p.entries)), p.typeSec[r.at:]...), formFunc, 0, 0)
+	for _, e := range p.entries {
+		t := entryType(e.typ)
+		b = append(unsigned(append(b, formFunc), len(t.Params)), t.Params...)
+		b = append(unsigned(b, len(t.Results)), t.Results...)
+	}
+	return b
 }
 
-// funcsAndOne returns the function section with the function that refills at its end.
-func (p *parser) funcsAndOne() []byte {
+// funcsAndOurs returns the function section with the function that refills and the entries at its end.
+func (p *parser) funcsAndOurs() []byte {
 	own := p.funcs[len(p.imports):]
-	b := unsigned(nil, len(own)+1)
+	b := unsigned(nil, len(own)+1+len(p.entries))
 	for _, t := range own {
 		b = unsigned(b, int(t))
 	}
-	return unsigned(b, len(p.types))
+	for i := range len(p.entries) + 1 {
+		b = unsigned(b, len(p.types)+i)
+	}
+	return b
 }
 
 // wrappers are the blocks around a loop.

@@ -62,9 +62,10 @@ const (
 
 // Limits are what a module may have. They differ from guest to guest; what does not is a constant above.
 type Limits struct {
-	MemoryPages uint32 // most pages (64 KiB) of memory; the module's own maximum is lowered to it
-	Start       int64  // fuel that the instance begins with, 0 or more: a start section runs on it
-	Large       bool   // lift MaxCode and MaxBody to MaxModule, MaxNesting to MaxDeepNesting, as guests with a language runtime need
+	MemoryPages uint32              // most pages (64 KiB) of memory; the module's own maximum is lowered to it
+	Start       int64               // fuel that the instance begins with, 0 or more: a start section runs on it
+	Entries     map[string]FuncType // exported functions that the host calls often: see Entry. Those of another type are none
+	Large       bool                // lift MaxCode and MaxBody to MaxModule, MaxNesting to MaxDeepNesting, as guests with a language runtime need
 }
 
 // Metered is a module that counts its fuel, and what it says of itself. Its slices must not be changed.

@@ -42,6 +42,7 @@ type parser struct {
 	globals  int
 	mutable  int // of the globals
 	exports  []Export
+	entries  []entry
 	elements int
 	segments int // data segments
 	bodies   []body
@@ -282,7 +283,11 @@ func (p *parser) exportSection() {
 		e := Export{Name: name, Kind: Kind(p.byte())}
 		switch e.Kind {
 		case Func:
-			e.Type = p.types[p.funcs[p.index("function", len(p.funcs))]]
+			f := p.index("function", len(p.funcs))
+			e.Type = p.types[p.funcs[f]]
+			if t, ok := p.limits.Entries[name]; ok && t == e.Type {
+				p.entries = append(p.entries, entry{name, int(f), e.Type})
+			}
 		case Table:
 			p.index("table", len(p.tables))
 		case Memory:

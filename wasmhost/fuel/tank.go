@@ -16,22 +16,32 @@ type Tank struct {
 func NewTank(hand, reserve Var) Tank { return Tank{hand, reserve, true} }
 
 // Fill sets what the next call may use, 0 or more.
-func (t *Tank) Fill(units int64) {
-	hand := min(units, Slice)
-	t.hand.Set(uint64(hand))
-	if deep := units > hand; deep || t.deep {
-		t.reserve.Set(uint64(units - hand))
-		t.deep = deep
-	}
-}
+func (t *Tank) Fill(units int64) { t.hand.Set(uint64(t.Hand(units))) }
 
 // Left returns what is there; it is below 0 if more was wanted.
-func (t *Tank) Left() int64 {
-	left := int64(t.hand.Get())
-	if t.deep {
-		left += int64(t.reserve.Get())
+func (t *Tank) Left() int64 { return t.Rest(int64(t.hand.Get())) }
+
+// Hand is Fill before the call of an [Entry]: it returns what that is to be handed.
+func (t *Tank) Hand(units int64) int64 {
+	if units <= Slice && !t.deep {
+		return units
 	}
-	return left
+	return t.share(units)
+}
+
+func (t *Tank) share(units int64) (hand int64) {
+	hand = min(units, Slice)
+	t.reserve.Set(uint64(units - hand))
+	t.deep = units > hand
+	return hand
+}
+
+// Rest is Left after a call of an [Entry] that handed back so much.
+func (t *Tank) Rest(hand int64) int64 {
+	if t.deep {
+		hand += int64(t.reserve.Get())
+	}
+	return hand
 }
 
 // Take charges for what the host does in the guest's name, and reports whether there was as much.
