@@ -20,25 +20,12 @@ const (
 	full
 )
 
-// header is a request's one header field.
-type header struct {
-	name  string
-	value []byte
-}
+// prefixes are as many as a test asks for, each the same in every test.
+func prefixes(n int) []*plugintest.Header { return plugintest.Headers("x-prompt-prefix", n) }
 
-func (h *header) Attr(policies.Attr) []byte { return nil }
-
-func (h *header) Header(name string) ([]byte, bool) { return h.value, name == h.name }
-
-func (h *header) Cookie(string) ([]byte, bool) { return nil, false }
-
-func prefix(k int) *header { return &header{"x-prompt-prefix", fmt.Appendf(nil, "prefix-%d", k)} }
-
-// request is number seq of a stream, with that prefix.
+// request is number seq of a stream, with prefix k.
 func request(seq uint64, k int) policies.Request {
-	r := policytest.Request(1, seq)
-	r.Attrs = prefix(k)
-	return r
+	return plugintest.NthHeader("x-prompt-prefix", k).Request(seq)
 }
 
 func build(t *testing.T) policies.Policy { return plugintest.Policy(t, "llm-prefix", "") }
@@ -48,34 +35,9 @@ func TestLaws(t *testing.T) {
 	policytest.Run(t, build, policytest.Options{Shares: policytest.ByLoad})
 }
 
-// withPrefix gives each request of the kit one of a thousand prefixes.
-type withPrefix struct {
-	policies.Policy
-	prefixes []*header
-}
-
-type withPrefixPicker struct {
-	policies.Picker
-	prefixes []*header
-}
-
-func (p withPrefix) Build(t *policies.Table) (policies.Picker, error) {
-	pk, err := p.Policy.Build(t)
-	return withPrefixPicker{pk, p.prefixes}, err
-}
-
-func (p withPrefixPicker) Pick(r *policies.Request, v *policies.View) int {
-	r.Attrs = p.prefixes[r.Seq%uint64(len(p.prefixes))]
-	return p.Picker.Pick(r, v)
-}
-
 // No shares are promised for prefixes: TestPrefixesAreSpreadByWeight holds them.
 func TestLawsWithPrefixes(t *testing.T) {
-	prefixes := make([]*header, 1000)
-	for k := range prefixes {
-		prefixes[k] = prefix(k)
-	}
-	policytest.Run(t, func(t *testing.T) policies.Policy { return withPrefix{build(t), prefixes} },
+	policytest.Run(t, func(t *testing.T) policies.Policy { return plugintest.WithHeaders(build(t), prefixes(1000)) },
 		policytest.Options{Shares: policytest.Unclaimed})
 }
 
@@ -86,31 +48,11 @@ func TestAllocations(t *testing.T) {
 // homes returns where each of n prefixes goes while nothing is in flight, by the endpoint's ID.
 func homes(t *testing.T, p policies.Policy, v *policies.View, n int) []string {
 	t.Helper()
-	pk := plugintest.Picker(t, p, v.Table)
-	got := make([]string, n)
-	for k := range got {
-		r := request(uint64(k), k)
-		i := pk.Pick(&r, v)
-		if i < 0 || r.Reason != home {
-			t.Fatalf("prefix %d was sent to %d for reason %d, want an endpoint for reason %d", k, i, r.Reason, home)
-		}
-		got[k] = v.Table.Endpoints[i].ID
-	}
-	return got
-}
-
-func fleet(gen uint32, n int, without ...int) *policies.Table {
-	var endpoints []policies.Endpoint
-	for i := range n {
-		if !slices.Contains(without, i) {
-			endpoints = append(endpoints, policies.Endpoint{ID: fmt.Sprintf("gpu-%04d", i), Weight: uint32(1 + i%2)})
-		}
-	}
-	return policytest.Table(gen, endpoints...)
+	return plugintest.Homes(t, p, v, prefixes(n), home)
 }
 
 func TestAPrefixHasOneEndpointWhateverTheChance(t *testing.T) {
-	table := fleet(1, 12)
+	table := plugintest.Fleet(1, 12)
 	v := policytest.View(table, 1)
 	want := homes(t, build(t), v, 500)
 	pk := plugintest.Picker(t, build(t), table) // another gateway
@@ -125,58 +67,58 @@ func TestAPrefixHasOneEndpointWhateverTheChance(t *testing.T) {
 
 // TestOnlyThePrefixesOfAnEndpointThatLeavesMove holds that one which is down is treated as one that is gone.
 func TestOnlyThePrefixesOfAnEndpointThatLeavesMove(t *testing.T) {
-	const prefixes = 3000
+	const n = 3000
 	p := build(t)
-	before := homes(t, p, policytest.View(fleet(1, 12), 1), prefixes)
-	down := homes(t, p, policytest.View(fleet(2, 12), 2, 3), prefixes)
-	after := homes(t, p, policytest.View(fleet(3, 12, 3), 3), prefixes)
+	before := homes(t, p, policytest.View(plugintest.Fleet(1, 12), 1), n)
+	down := homes(t, p, policytest.View(plugintest.Fleet(2, 12), 2, 3), n)
+	after := homes(t, p, policytest.View(plugintest.Fleet(3, 12, 3), 3), n)
 	moved := 0
 	for k := range before {
 		switch {
-		case before[k] != "gpu-0003" && after[k] != before[k]:
-			t.Fatalf("prefix %d moved from %s to %s when gpu-0003 left", k, before[k], after[k])
+		case before[k] != plugintest.Endpoint(3) && after[k] != before[k]:
+			t.Fatalf("prefix %d moved from %s to %s when endpoint 3 left", k, before[k], after[k])
 		case after[k] != down[k]:
-			t.Fatalf("prefix %d went to %s when gpu-0003 was down, and to %s when it was gone", k, down[k], after[k])
-		case before[k] == "gpu-0003":
+			t.Fatalf("prefix %d went to %s when endpoint 3 was down, and to %s when it was gone", k, down[k], after[k])
+		case before[k] == plugintest.Endpoint(3):
 			moved++
 		}
 	}
-	if moved < prefixes/11 || moved > prefixes/7 { // its share is 2/18
-		t.Errorf("%d of %d prefixes moved, want about %d", moved, prefixes, prefixes/9)
+	if moved < n/11 || moved > n/7 { // its share is 2/18
+		t.Errorf("%d of %d prefixes moved, want about %d", moved, n, n/9)
 	}
 }
 
 // TestAmongManyEndpointsFewPrefixesMove takes more endpoints than a pick looks at: what it looks at moves by one at most.
 func TestAmongManyEndpointsFewPrefixesMove(t *testing.T) {
-	const prefixes = 2000
+	const n = 2000
 	p := build(t)
-	before := homes(t, p, policytest.View(fleet(1, 1000), 1), prefixes)
-	after := homes(t, p, policytest.View(fleet(2, 1000, 77), 2), prefixes)
+	before := homes(t, p, policytest.View(plugintest.Fleet(1, 1000), 1), n)
+	after := homes(t, p, policytest.View(plugintest.Fleet(2, 1000, 77), 2), n)
 	moved := 0
 	for k := range before {
 		if before[k] != after[k] {
 			moved++
 		}
 	}
-	if moved == 0 || moved > prefixes/40 {
-		t.Errorf("%d of %d prefixes moved when one of 1000 endpoints left, want some and at most %d", moved, prefixes, prefixes/40)
+	if moved == 0 || moved > n/40 {
+		t.Errorf("%d of %d prefixes moved when one of 1000 endpoints left, want some and at most %d", moved, n, n/40)
 	}
 }
 
 func TestPrefixesAreSpreadByWeight(t *testing.T) {
-	const prefixes = 20_000
+	const n = 20_000
 	weights := []uint32{1, 2, 3, 10, 100, 1, 1}
 	table := policytest.Table(1, policytest.Weights(weights...)...)
 	count := map[string]float64{}
-	for _, id := range homes(t, build(t), policytest.View(table, 1), prefixes) {
+	for _, id := range homes(t, build(t), policytest.View(table, 1), n) {
 		count[id]++
 	}
 	for _, e := range table.Endpoints {
 		share := float64(e.Weight) / 118
 		// Four and a half standard deviations, and what the logarithm is off by.
-		want, bound := prefixes*share, 4.5*math.Sqrt(prefixes*share*(1-share))+0.1*prefixes*share
+		want, bound := n*share, 4.5*math.Sqrt(n*share*(1-share))+0.1*n*share
 		if math.Abs(count[e.ID]-want) > bound {
-			t.Errorf("%s of weight %d has %g of %d prefixes, want %.0f +- %.0f", e.ID, e.Weight, count[e.ID], prefixes, want, bound)
+			t.Errorf("%s of weight %d has %g of %d prefixes, want %.0f +- %.0f", e.ID, e.Weight, count[e.ID], n, want, bound)
 		}
 	}
 }
@@ -223,7 +165,7 @@ func TestAboveTheCeilingTheNextOfTheOrderTakesOver(t *testing.T) {
 }
 
 func TestWhenTheHeadOfTheOrderIsFullTheLeastLoadedOfItIsTaken(t *testing.T) {
-	table := fleet(1, 40)
+	table := plugintest.Fleet(1, 40)
 	pk, v := plugintest.Picker(t, build(t), table), policytest.View(table, 1)
 	r := request(0, 1)
 	head := []int{pk.Pick(&r, v), int(r.List[0]), int(r.List[1]), int(r.List[2])}
@@ -236,7 +178,7 @@ func TestWhenTheHeadOfTheOrderIsFullTheLeastLoadedOfItIsTaken(t *testing.T) {
 }
 
 func TestARetryKeepsToTheOrder(t *testing.T) {
-	table := fleet(1, 12)
+	table := plugintest.Fleet(1, 12)
 	pk, v := plugintest.Picker(t, build(t), table), policytest.View(table, 1)
 	for k := range 200 {
 		r := request(uint64(k), k)
@@ -254,7 +196,7 @@ func TestARetryKeepsToTheOrder(t *testing.T) {
 }
 
 func TestThePathCanStandForThePrefix(t *testing.T) {
-	table := fleet(1, 12)
+	table := plugintest.Fleet(1, 12)
 	pk, v := plugintest.Picker(t, plugintest.Policy(t, "llm-prefix", `{"header":""}`), table), policytest.View(table, 1)
 	seen := map[int]bool{}
 	for path := range uint64(100) {
@@ -277,7 +219,7 @@ func TestManyEndpointsStayWithinTheFuel(t *testing.T) {
 	for _, n := range []int{16, 64, 128, 1000, 4000} {
 		t.Run(fmt.Sprint(n), func(t *testing.T) {
 			p := build(t)
-			table := fleet(1, n)
+			table := plugintest.Fleet(1, n)
 			pk, v := plugintest.Picker(t, p, table), policytest.View(table, 1)
 			for seq := range uint64(300) {
 				r := request(seq, int(seq))

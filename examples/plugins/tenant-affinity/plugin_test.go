@@ -20,26 +20,13 @@ const (
 	drawn
 )
 
-// tenant is a request's one header field.
-type tenant struct {
-	name  string
-	value []byte
+// tenants are as many as a test asks for, each the same in every test.
+func tenants(n int) []*plugintest.Header { return plugintest.Headers("x-tenant", n) }
+
+// request is number seq of a stream, of tenant k.
+func request(seq uint64, k int) policies.Request {
+	return plugintest.NthHeader("x-tenant", k).Request(seq)
 }
-
-func (h tenant) Attr(policies.Attr) []byte { return nil }
-
-func (h tenant) Header(name string) ([]byte, bool) { return h.value, name == h.name }
-
-func (h tenant) Cookie(string) ([]byte, bool) { return nil, false }
-
-// request is number seq of a stream, of that tenant.
-func request(seq uint64, name string) policies.Request {
-	r := policytest.Request(1, seq)
-	r.Attrs = tenant{"x-tenant", []byte(name)}
-	return r
-}
-
-func nth(k int) string { return fmt.Sprintf("tenant-%d", k) }
 
 func build(t *testing.T) policies.Policy { return plugintest.Policy(t, "tenant-affinity", "") }
 
@@ -48,35 +35,9 @@ func TestLaws(t *testing.T) {
 	policytest.Run(t, build, policytest.Options{Shares: policytest.ByLoad})
 }
 
-// ofTenants gives each request one of so many tenants, which the kit's requests do not have. They hold it from then on, as a
-// header does not change between attempts.
-type ofTenants struct {
-	policies.Policy
-	names []tenant
-}
-
-type ofTenantsPicker struct {
-	policies.Picker
-	names []tenant
-}
-
-func (p ofTenants) Build(t *policies.Table) (policies.Picker, error) {
-	pk, err := p.Policy.Build(t)
-	return ofTenantsPicker{pk, p.names}, err
-}
-
-func (p ofTenantsPicker) Pick(r *policies.Request, v *policies.View) int {
-	r.Attrs = &p.names[r.Seq%uint64(len(p.names))]
-	return p.Picker.Pick(r, v)
-}
-
 // No shares are promised for tenants: TestTenantsAreSpreadByWeight holds them.
 func TestLawsWithTenants(t *testing.T) {
-	names := make([]tenant, 1000)
-	for k := range names {
-		names[k] = tenant{"x-tenant", []byte(nth(k))}
-	}
-	policytest.Run(t, func(t *testing.T) policies.Policy { return ofTenants{build(t), names} },
+	policytest.Run(t, func(t *testing.T) policies.Policy { return plugintest.WithHeaders(build(t), tenants(1000)) },
 		policytest.Options{Shares: policytest.Unclaimed})
 }
 
@@ -87,39 +48,19 @@ func TestAllocations(t *testing.T) {
 // homes returns where each of n tenants goes while nothing is in flight, by the endpoint's ID.
 func homes(t *testing.T, p policies.Policy, v *policies.View, n int) []string {
 	t.Helper()
-	pk := plugintest.Picker(t, p, v.Table)
-	got := make([]string, n)
-	for k := range got {
-		r := request(uint64(k), nth(k))
-		i := pk.Pick(&r, v)
-		if i < 0 || r.Reason != home {
-			t.Fatalf("%s was sent to %d for reason %d, want an endpoint for reason %d", nth(k), i, r.Reason, home)
-		}
-		got[k] = v.Table.Endpoints[i].ID
-	}
-	return got
-}
-
-func fleet(gen uint32, without ...int) *policies.Table {
-	var endpoints []policies.Endpoint
-	for i := range 12 {
-		if !slices.Contains(without, i) {
-			endpoints = append(endpoints, policies.Endpoint{ID: fmt.Sprintf("node-%d", i), Weight: uint32(1 + i%2)})
-		}
-	}
-	return policytest.Table(gen, endpoints...)
+	return plugintest.Homes(t, p, v, tenants(n), home)
 }
 
 func TestATenantHasOneEndpointWhateverTheChance(t *testing.T) {
-	table := fleet(1)
+	table := plugintest.Fleet(1, 12)
 	want := homes(t, build(t), policytest.View(table, 1), 500)
 	other := build(t) // another gateway
 	pk, v := plugintest.Picker(t, other, table), policytest.View(table, 1)
 	for seq := range uint64(5000) {
 		k := int(seq % 500)
-		r := request(seq*7+1, nth(k))
+		r := request(seq*7+1, k)
 		if got := table.Endpoints[pk.Pick(&r, v)].ID; got != want[k] {
-			t.Fatalf("%s went to %s, and at another gateway to %s", nth(k), got, want[k])
+			t.Fatalf("tenant %d went to %s, and at another gateway to %s", k, got, want[k])
 		}
 	}
 }
@@ -127,39 +68,39 @@ func TestATenantHasOneEndpointWhateverTheChance(t *testing.T) {
 // TestOnlyTheTenantsOfAnEndpointThatLeavesMove holds that one which is down is treated as one that is gone, so that its
 // tenants move once, and that they come back with it.
 func TestOnlyTheTenantsOfAnEndpointThatLeavesMove(t *testing.T) {
-	const tenants = 5000
+	const n = 5000
 	p := build(t)
-	table := fleet(1)
-	before := homes(t, p, policytest.View(table, 1), tenants)
-	down := homes(t, p, policytest.View(table, 2, 3), tenants)
-	gone := fleet(2, 3)
-	after := homes(t, p, policytest.View(gone, 3), tenants)
-	again := homes(t, p, policytest.View(fleet(3), 4), tenants)
+	table := plugintest.Fleet(1, 12)
+	before := homes(t, p, policytest.View(table, 1), n)
+	down := homes(t, p, policytest.View(table, 2, 3), n)
+	gone := plugintest.Fleet(2, 12, 3)
+	after := homes(t, p, policytest.View(gone, 3), n)
+	again := homes(t, p, policytest.View(plugintest.Fleet(3, 12), 4), n)
 	moved := 0
 	for k := range before {
 		switch {
-		case before[k] != "node-3" && after[k] != before[k]:
-			t.Fatalf("%s moved from %s to %s when node-3 left", nth(k), before[k], after[k])
+		case before[k] != plugintest.Endpoint(3) && after[k] != before[k]:
+			t.Fatalf("tenant %d moved from %s to %s when endpoint 3 left", k, before[k], after[k])
 		case after[k] != down[k]:
-			t.Fatalf("%s went to %s when node-3 was down, and to %s when it was gone", nth(k), down[k], after[k])
+			t.Fatalf("tenant %d went to %s when endpoint 3 was down, and to %s when it was gone", k, down[k], after[k])
 		case again[k] != before[k]:
-			t.Fatalf("%s went to %s before, and to %s when node-3 was back", nth(k), before[k], again[k])
-		case before[k] == "node-3":
+			t.Fatalf("tenant %d went to %s before, and to %s when endpoint 3 was back", k, before[k], again[k])
+		case before[k] == plugintest.Endpoint(3):
 			moved++
 		}
 	}
-	if moved < tenants/30 || moved > tenants/4 { // its share is 2/18
-		t.Errorf("%d of %d tenants moved, want about %d", moved, tenants, tenants/9)
+	if moved < n/30 || moved > n/4 { // its share is 2/18
+		t.Errorf("%d of %d tenants moved, want about %d", moved, n, n/9)
 	}
 }
 
 // TestTenantsAreSpreadByWeight: with 32 points the share of an endpoint deviates by 1/sqrt(32) = 18 % as a rule.
 func TestTenantsAreSpreadByWeight(t *testing.T) {
-	const tenants = 20_000
+	const n = 20_000
 	count := map[string]float64{}
-	table := fleet(1)
-	for _, id := range homes(t, build(t), policytest.View(table, 1), tenants) {
-		count[id] += 1.0 / tenants
+	table := plugintest.Fleet(1, 12)
+	for _, id := range homes(t, build(t), policytest.View(table, 1), n) {
+		count[id] += 1.0 / n
 	}
 	for _, e := range table.Endpoints {
 		if want := float64(e.Weight) / 18; count[e.ID] < want*0.5 || count[e.ID] > want*1.6 {
@@ -170,18 +111,18 @@ func TestTenantsAreSpreadByWeight(t *testing.T) {
 
 func TestARetryGoesWhereTheTenantWouldGoIfTheEndpointWereDown(t *testing.T) {
 	p := build(t)
-	table := fleet(1)
+	table := plugintest.Fleet(1, 12)
 	pk := plugintest.Picker(t, p, table)
 	all := policytest.View(table, 1)
 	for k := range 300 {
-		r := request(uint64(k), nth(k))
+		r := request(uint64(k), k)
 		first := pk.Pick(&r, all)
 		r.MarkTried(uint32(first))
 		r.Attempt = 1
 		second := pk.Pick(&r, all)
-		again := request(uint64(k), nth(k))
+		again := request(uint64(k), k)
 		if without := pk.Pick(&again, policytest.View(table, uint32(2+k), first)); without != second {
-			t.Fatalf("%s: endpoint %d after %d failed, but %d when it was down", nth(k), second, first, without)
+			t.Fatalf("tenant %d: endpoint %d after %d failed, but %d when it was down", k, second, first, without)
 		}
 	}
 }
@@ -191,7 +132,7 @@ func TestARetryGoesWhereTheTenantWouldGoIfTheEndpointWereDown(t *testing.T) {
 func TestNoEndpointHasMoreThanItsShareOfTheLoad(t *testing.T) {
 	for percent, config := range map[uint64]string{125: "", 150: `{"load_percent":150}`, 100: `{"load_percent":100}`} {
 		t.Run(fmt.Sprint(percent), func(t *testing.T) {
-			table := fleet(1)
+			table := plugintest.Fleet(1, 12)
 			v := policytest.View(table, 1, 5)
 			pk := plugintest.Picker(t, plugintest.Policy(t, "tenant-affinity", config), table)
 			var weight uint64
@@ -202,7 +143,7 @@ func TestNoEndpointHasMoreThanItsShareOfTheLoad(t *testing.T) {
 			reasons := map[uint32]int{}
 			zipf := rand.NewZipf(rand.New(rand.NewPCG(1, 1)), 1.2, 1, 1000)
 			for seq := range uint64(20_000) {
-				r := request(seq, nth(int(zipf.Uint64())))
+				r := request(seq, int(zipf.Uint64()))
 				i := pk.Pick(&r, v)
 				e := table.Endpoints[i]
 				reasons[r.Reason]++
@@ -224,9 +165,9 @@ func TestNoEndpointHasMoreThanItsShareOfTheLoad(t *testing.T) {
 }
 
 func TestATenantThatSpillsComesHome(t *testing.T) {
-	table := fleet(1)
+	table := plugintest.Fleet(1, 12)
 	pk, v := plugintest.Picker(t, build(t), table), policytest.View(table, 1)
-	r := request(0, "acme")
+	r := request(0, 1)
 	first := pk.Pick(&r, v)
 	table.Endpoints[first].AddInflight(10)
 	second := pk.Pick(&r, v)
@@ -240,11 +181,10 @@ func TestATenantThatSpillsComesHome(t *testing.T) {
 }
 
 func TestTheHeaderIsConfigured(t *testing.T) {
-	table := fleet(1)
+	table := plugintest.Fleet(1, 12)
 	pk, v := plugintest.Picker(t, plugintest.Policy(t, "tenant-affinity", `{"header":"Org-ID"}`), table), policytest.View(table, 1)
 	for name, want := range map[string]uint32{"org-id": home, "x-tenant": noTenant} {
-		r := request(1, "")
-		r.Attrs = tenant{name, []byte("acme")}
+		r := plugintest.NthHeader(name, 1).Request(1)
 		if pk.Pick(&r, v); r.Reason != want {
 			t.Errorf("with the header %s the reason is %d, want %d", name, r.Reason, want)
 		}
@@ -268,7 +208,7 @@ func TestManyEndpointsStayWithinTheFuel(t *testing.T) {
 			pk := plugintest.Picker(t, p, table)
 			for gen, v := range []*policies.View{policytest.View(table, 1), policytest.View(table, 2, down...)} {
 				for seq := range uint64(500) {
-					r := request(seq, nth(int(seq)))
+					r := request(seq, int(seq))
 					if i := pk.Pick(&r, v); !v.Usable(i) {
 						t.Fatalf("view %d, request %d: picked %d", gen, seq, i)
 					}
