@@ -203,6 +203,38 @@ func exportedReceiver(d *ast.FuncDecl) bool {
 	return ok && id.IsExported()
 }
 
+// TestEachPackageStandsInTheHouse holds the house in docs/ARCHITECTURE.md to the packages that there are, and the other way
+// round. A folder of tests alone is its parent's.
+func TestEachPackageStandsInTheHouse(t *testing.T) {
+	text, err := os.ReadFile("docs/ARCHITECTURE.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, house, _ := strings.Cut(string(text), "\n## The house\n```\n")
+	house, _, _ = strings.Cut(house, "```")
+	stands, top := map[string]bool{}, ""
+	for line := range strings.Lines(house) {
+		name, isFolder := strings.CutSuffix(strings.Fields(line)[0], "/")
+		if !isFolder {
+			continue
+		}
+		if strings.HasPrefix(line, "  ") {
+			name = path.Join(top, name)
+		} else {
+			top = name
+		}
+		if info, err := os.Stat(name); err != nil || !info.IsDir() {
+			t.Errorf("%s/ stands in the house of docs/ARCHITECTURE.md, want a folder: %v", name, err)
+		}
+		stands[name] = true
+	}
+	for _, p := range packages(t) {
+		if name := below(p.ImportPath); name != "" && len(p.GoFiles) > 0 && !stands[name] {
+			t.Errorf("%s/ does not stand in the house of docs/ARCHITECTURE.md", name)
+		}
+	}
+}
+
 // files walks the text files of the repository.
 func files(t *testing.T, visit func(name string, text []byte)) {
 	t.Helper()
