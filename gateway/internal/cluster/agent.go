@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"context"
 	"io"
-	"math/rand/v2"
 	"net"
 	"strconv"
 	"strings"
@@ -115,21 +114,13 @@ func (c *Cluster) startAgent(e *Endpoint) {
 	c.done.Go(func() { c.askAgent(ctx, e, net.JoinHostPort(host, strconv.Itoa(a.Port)), a.Interval) })
 }
 
-// askAgent asks until ctx ends, with the same jitter as probes.
+// askAgent asks until ctx ends.
 func (c *Cluster) askAgent(ctx context.Context, e *Endpoint, address string, interval time.Duration) {
-	wait := time.NewTimer(rand.N(interval))
-	defer wait.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-wait.C:
-		}
+	repeat(ctx, interval, func() {
 		if line, err := agentLine(ctx, address, interval); err == nil {
 			c.agentSaid(ctx, e, line)
 		}
-		wait.Reset(interval*9/10 + rand.N(interval/5+1))
-	}
+	})
 }
 
 // agentLine fetches one line, which the end of the connection ends too.

@@ -77,16 +77,10 @@ func (c *Cluster) startProbe(e *Endpoint) {
 	c.done.Go(func() { c.probe(ctx, *p, e) })
 }
 
-// probe checks e until ctx ends. The first check comes after a random part of the interval, the others with a jitter
-// of a tenth, so that endpoints and gateways do not fall into step.
-func (c *Cluster) probe(ctx context.Context, p Probe, e *Endpoint) {
-	check := p.tcp
-	if p.Path != "" {
-		t := &http.Transport{DisableKeepAlives: true, MaxResponseHeaderBytes: 64 << 10}
-		defer t.CloseIdleConnections()
-		check = func(ctx context.Context, address string) error { return p.http(ctx, t, address) }
-	}
-	wait := time.NewTimer(rand.N(p.Interval))
+// repeat calls do until ctx ends, first after a random part of the interval, then with a jitter of a tenth, so that
+// endpoints and gateways do not fall into step.
+func repeat(ctx context.Context, interval time.Duration, do func()) {
+	wait := time.NewTimer(rand.N(interval))
 	defer wait.Stop()
 	for {
 		select {
@@ -94,12 +88,25 @@ func (c *Cluster) probe(ctx context.Context, p Probe, e *Endpoint) {
 			return
 		case <-wait.C:
 		}
+		do()
+		wait.Reset(interval*9/10 + rand.N(interval/5+1))
+	}
+}
+
+// probe checks e until ctx ends.
+func (c *Cluster) probe(ctx context.Context, p Probe, e *Endpoint) {
+	check := p.tcp
+	if p.Path != "" {
+		t := &http.Transport{DisableKeepAlives: true, MaxResponseHeaderBytes: 64 << 10}
+		defer t.CloseIdleConnections()
+		check = func(ctx context.Context, address string) error { return p.http(ctx, t, address) }
+	}
+	repeat(ctx, p.Interval, func() {
 		one, cancel := context.WithTimeout(ctx, p.Timeout)
 		err := check(one, e.Address)
 		cancel()
 		c.probed(ctx, p, e, err)
-		wait.Reset(p.Interval*9/10 + rand.N(p.Interval/5+1))
-	}
+	})
 }
 
 // probed takes the result of a check.
