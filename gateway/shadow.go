@@ -37,20 +37,14 @@ type ShadowShareStatus struct {
 
 // shadowOf describes what the shadow of p has decided, nil if it has none.
 func (g *Gateway) shadowOf(p *policy) *ShadowStatus {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	pc := g.config.Policies[p.name]
-	if pc == nil || pc.Shadow == "" || g.policies[pc.Shadow] == nil {
+	b, decisions := g.shadowed(p)
+	if b == nil {
 		return nil
 	}
-	b := g.policies[pc.Shadow]
 	s := &ShadowStatus{Name: b.name, Digest: b.digest, State: "idle", Shares: []ShadowShareStatus{}}
 	var sum wasmhost.Stats
-	for _, name := range slices.Sorted(maps.Keys(g.members)) {
-		d := g.members[name].spec.decision
-		if d.policy != p || d.shadow == nil {
-			continue
-		}
+	for _, name := range slices.Sorted(maps.Keys(decisions)) {
+		d := decisions[name]
 		s.State = "deciding"
 		r := d.shadow.Report()
 		s.Picks, s.Agreed = s.Picks+r.Picks, s.Agreed+r.Agreed
@@ -72,6 +66,23 @@ func (g *Gateway) shadowOf(p *policy) *ShadowStatus {
 	s.FuelMean, s.Failure = mean(sum.Fuel), sum.LastFailure
 	s.Results, s.Failures = byResult(sum), byClass(sum)
 	return s
+}
+
+// shadowed returns the shadow of p, nil if it has none, and what decides, by cluster, where both do.
+func (g *Gateway) shadowed(p *policy) (*policy, map[string]decision) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	pc := g.config.Policies[p.name]
+	if pc == nil {
+		return nil, nil
+	}
+	decisions := map[string]decision{}
+	for name, m := range g.members {
+		if d := m.spec.decision; d.policy == p && d.shadow != nil {
+			decisions[name] = d
+		}
+	}
+	return g.policies[pc.Shadow], decisions
 }
 
 // Promote makes the module of a policy's shadow, with its config and limits, the version of the policy that serves. A
