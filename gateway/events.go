@@ -28,6 +28,7 @@ const (
 	kindRolledBack = "rolled-back"
 	kindPromoted   = "promoted"
 	kindRefused    = "refused"
+	kindMissing    = "file-missing"
 	kindReloaded   = "reloaded"
 	kindDraining   = "draining"
 	kindEndpoint   = "endpoint" // an endpoint's effective state changed
@@ -166,8 +167,11 @@ func (e *events) tally() (counts map[eventKey]uint64, dropped uint64) {
 // tell adds an event and logs it.
 func (g *Gateway) tell(v Event) {
 	level := slog.LevelInfo
-	if v.Kind == kindRefused {
+	switch v.Kind {
+	case kindRefused:
 		level = slog.LevelError
+	case kindMissing:
+		level = slog.LevelWarn
 	}
 	g.log.Log(context.Background(), level, "policy "+v.Kind, "policy", v.Policy, "sha256", short(v.Digest), "detail", v.Detail)
 	g.events.add(v)

@@ -45,20 +45,27 @@ func (g *Gateway) refresh(ctx context.Context) {
 		}
 		seen, known := g.seen[name]
 		now := stampOf(pc.Wasm)
-		if g.seen[name] = now; known && seen.same(now) || now.file == nil {
-			continue // a file that is not there may be on its way
+		g.seen[name] = now
+		switch was := !known || seen.file != nil; {
+		case known && seen.same(now):
+		case now.file != nil:
+			g.refreshPolicy(ctx, old, !was)
+		case was:
+			g.tell(Event{Kind: kindMissing, Policy: name, Digest: old.digest, Detail: now.err + ": what serves serves on"})
 		}
-		g.refreshPolicy(ctx, old)
 	}
 }
 
-// refreshPolicy takes the file of a policy if its content is another than that which was last taken.
-func (g *Gateway) refreshPolicy(ctx context.Context, old *policy) {
+// refreshPolicy takes the file of a policy if its content is another than that which was last taken. Of a file that was
+// missing and is back it tells in any case.
+func (g *Gateway) refreshPolicy(ctx context.Context, old *policy, back bool) {
 	next, mistake := g.loadPolicy(ctx, g.config, old.name)
 	switch {
 	case mistake == nil && next != old:
 		g.replace(old, next, kindSwapped)
-	case mistake == nil, next != nil && next.key == old.key: // nothing new
+	case mistake == nil && back:
+		g.tell(Event{Kind: kindLoaded, Policy: old.name, Digest: old.digest, Detail: fromFile + ", which is back as it was"})
+	case mistake == nil, next != nil && next.key == old.key && !back: // nothing new
 	case next == nil:
 		g.tell(Event{Kind: kindRefused, Policy: old.name, Detail: mistake.Error()})
 	default:

@@ -92,7 +92,7 @@ func (g *Gateway) prepare(ctx context.Context, cfg *config.Config, first bool) (
 		}
 		switch old := g.policies[name]; {
 		case mistake == nil:
-		case p == nil || g.options.Strict:
+		case p == nil || !p.pinned() || g.options.Strict:
 			errs = append(errs, mistake)
 		case first, old != nil && old.module == nil && old.key == p.key: // what was refused before is no news
 			g.log.Error("a policy is refused: its clusters are served by the fallback", "policy", name,

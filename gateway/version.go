@@ -7,6 +7,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"os"
+	"strings"
 	"sync"
 	"time"
 
@@ -40,6 +41,9 @@ func newVersion(wasm []byte, source string, pc *config.Policy) version {
 func (v version) same(o version) bool {
 	return v.digest == o.digest && settingsKey(v.config) == settingsKey(o.config)
 }
+
+// pinned reports whether v is what the configuration pins, if it does.
+func (v version) pinned() bool { return v.config.SHA256 == "" || strings.EqualFold(v.config.SHA256, v.digest) }
 
 // settingsKey is equal for settings that make the same of a module.
 func settingsKey(pc *config.Policy) string {
@@ -114,7 +118,7 @@ func (p *policy) close() {
 
 // loadPolicy loads what the configuration says of a policy, or returns the one that serves if neither its file nor its
 // settings changed, whatever version that is at. The error, if any, has the position of the policy in the
-// configuration; the policy is then one without a module, unless it is not what the configuration pins.
+// configuration; the policy is then one without a module, or nil if its file cannot be read.
 func (g *Gateway) loadPolicy(ctx context.Context, cfg *config.Config, name string) (*policy, *config.Error) {
 	pc := cfg.Policies[name]
 	path := config.Child("policies", name)
@@ -123,9 +127,6 @@ func (g *Gateway) loadPolicy(ctx context.Context, cfg *config.Config, name strin
 		return nil, cfg.Error(config.Child(path, "wasm"), err.Error(), "a readable file")
 	}
 	v := newVersion(module, fromFile, pc)
-	if pc.SHA256 != "" && pc.SHA256 != v.digest {
-		return nil, cfg.Error(config.Child(path, "sha256"), fmt.Sprintf("a module with sha256 %s", v.digest), pc.SHA256)
-	}
 	key := v.digest + settingsKey(pc)
 	old := g.policies[name]
 	if old != nil && old.key == key && old.module != nil {
@@ -137,6 +138,9 @@ func (g *Gateway) loadPolicy(ctx context.Context, cfg *config.Config, name strin
 	}
 	p.file, p.key = v.digest, key
 	if err := g.loadModule(ctx, cfg, p, old); err != nil {
+		if !v.pinned() {
+			return p, cfg.Error(config.Child(path, "sha256"), fmt.Sprintf("a module with sha256 %s", v.digest), pc.SHA256)
+		}
 		return p, cfg.Error(config.Child(path, "wasm"), err.Error(), "a module that passes every step")
 	}
 	return p, nil

@@ -166,6 +166,38 @@ func TestAFileWrittenInPartIsRefusedAndTriedAgain(t *testing.T) {
 	gatewaytest.Eventually(t, "the whole file is taken", g.serves(t, modules[1]))
 }
 
+// TestAFileThatVanishesIsMissed holds that it is told once, and that it is told when the file is back, as it was or not.
+func TestAFileThatVanishesIsMissed(t *testing.T) {
+	modules := counting(t)
+	path := filepath.Join(t.TempDir(), "plugin.wasm")
+	write(t, path, modules[0])
+	g := startWith(t, `{plugin: {wasm: "`+path+`"}}`, "")
+	g.looked(t)
+	for i, back := range []struct {
+		module []byte
+		kind   string
+		times  int
+	}{
+		{modules[0], kindLoaded, 2}, // one of the start
+		{modules[1], kindSwapped, 1},
+		{modules[1][:300], kindRefused, 1},
+		{modules[1][:300], kindRefused, 2},
+	} {
+		must(t, os.Remove(path))
+		gatewaytest.Eventually(t, "the file is missed", func() bool { return g.happened(kindMissing) == i+1 })
+		g.refresh(t.Context()) // as the poll does
+		write(t, path, back.module)
+		gatewaytest.Eventually(t, "the file is back", func() bool { return g.happened(back.kind) == back.times })
+		g.refresh(t.Context())
+		if missed, told := g.happened(kindMissing), g.happened(back.kind); missed != i+1 || told != back.times {
+			t.Errorf("time %d: missed %d times, %s %d times", i, missed, back.kind, told)
+		}
+	}
+	if !g.serves(t, modules[1])() {
+		t.Error("what serves is not what the file had last that was a module")
+	}
+}
+
 func TestAFileThatIsNotWatchedWaitsForAReload(t *testing.T) {
 	modules := counting(t)
 	dir := t.TempDir()

@@ -48,7 +48,7 @@ type policyStatus struct {
 	Previous              struct{ Digest, Source string }
 	Guest                 map[string]int64
 	Unheard               int64 `json:"outcomes_unheard"`
-	Events                []struct{ Kind, Detail string }
+	Events                []struct{ Kind, Digest, Detail string }
 }
 
 func (w *weirProcess) policy(name string) (p policyStatus) {
@@ -237,8 +237,14 @@ func TestPinHoldsForPutToo(t *testing.T) {
 	}
 	replaceFile(t, path, modules[1])
 	gatewaytest.Eventually(t, "the file is refused", func() bool { return w.metric("weir_policy_events_total", `kind="refused"`) == 2 })
-	if p := w.policy("plugin"); p.Digest != digestOf(modules[0]) {
+	p := w.policy("plugin")
+	if p.Digest != digestOf(modules[0]) {
 		t.Errorf("%+v serves", p)
+	}
+	for _, e := range p.Events[1:] { // the first is that it was loaded
+		if e.Kind != "refused" || e.Digest != digestOf(modules[1]) || !strings.HasPrefix(e.Detail, "size: ") {
+			t.Errorf("event %+v, want one that names digest and step", e)
+		}
 	}
 }
 
