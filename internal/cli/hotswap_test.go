@@ -172,12 +172,13 @@ func TestPut(t *testing.T) {
 		status       int
 		step, detail string
 	}{
-		"nothing":                      {nil, 422, "parse", ""},
-		"junk":                         {[]byte("junk that is no module"), 422, "parse", ""},
-		"half_a_module":                {modules[0][:len(modules[0])/2], 422, "parse", ""},
-		"a_component":                  {[]byte("\x00asm\x0d\x00\x01\x00"), 422, "vet", "component"},
-		"a_module_without_its_exports": {[]byte("\x00asm\x01\x00\x00\x00"), 422, "exports", "lb_"},
-		"more_than_8_MiB":              {make([]byte, 8<<20+1), 413, "", "8388608"},
+		"nothing":                          {nil, 422, "parse", ""},
+		"junk":                             {[]byte("junk that is no module"), 422, "parse", ""},
+		"half_a_module":                    {modules[0][:len(modules[0])/2], 422, "parse", ""},
+		"a_component":                      {[]byte("\x00asm\x0d\x00\x01\x00"), 422, "vet", "component"},
+		"a_module_without_its_exports":     {[]byte("\x00asm\x01\x00\x00\x00"), 422, "exports", "lb_"},
+		"a_module_of_Go_not_said_to_be_so": {readModule(t, examples+"llm-prefix/llm-prefix.wasm"), 422, "vet", "large: true"},
+		"more_than_8_MiB":                  {make([]byte, 8<<20+1), 413, "", "8388608"},
 	} {
 		status, a := w.send("PUT", "policies/plugin", tc.body)
 		if status != tc.status || a.Step != tc.step || !strings.Contains(a.Detail, tc.detail) {

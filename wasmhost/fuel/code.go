@@ -42,7 +42,7 @@ type block struct {
 
 func (p *parser) codeSection() {
 	if n := p.left(); n > MaxCode && !p.limits.Large {
-		p.refuse(p.at, "code of %d bytes, want at most %d", n, MaxCode)
+		p.refuse(p.at, "code of %d bytes, want at most %d, or %d with large: true", n, MaxCode, MaxModule)
 	}
 	own := len(p.funcs) - len(p.imports)
 	at := p.at
@@ -55,7 +55,7 @@ func (p *parser) codeSection() {
 		at := p.at
 		size := p.count("bytes of body", 1, p.left())
 		if size > MaxBody && !p.limits.Large {
-			p.refuse(at, "body of %d bytes, want at most %d", size, MaxBody)
+			p.refuse(at, "body of %d bytes, want at most %d, or %d with large: true", size, MaxBody, MaxModule)
 		}
 		outer := p.end
 		p.end = p.at + size
