@@ -46,21 +46,9 @@ func (p *parser) emit() *Metered {
 	if p.datacount >= 0 {
 		out = section(out, secDataCount, unsigned(nil, p.datacount))
 	}
-	b = unsigned(make([]byte, 0, len(p.b)), len(p.bodies)+1+len(p.entries))
-	var f []byte
-	for i := range p.bodies {
-		f = p.bodies[i].emit(f[:0], p.globals, refill)
-		b = append(unsigned(b, len(f)), f...)
-	}
-	f = refillBody(f[:0], p.globals, p.memories > 0)
-	b = append(unsigned(b, len(f)), f...)
-	for _, e := range p.entries {
-		f = e.body(f[:0], p.globals)
-		b = append(unsigned(b, len(f)), f...)
-	}
-	out = section(out, secCode, b)
+	out = p.code(out, refill)
 	out = section(out, secData, p.dataSec)
-	f = unsigned(f[:0], len(p.names)+1+len(p.entries))
+	f := unsigned(nil, len(p.names)+1+len(p.entries))
 	for _, i := range slices.Sorted(maps.Keys(p.names)) {
 		f = append(unsigned(unsigned(f, int(i)), len(p.names[i])), p.names[i]...)
 	}
@@ -71,6 +59,28 @@ func (p *parser) emit() *Metered {
 	}
 	out = section(out, secCustom, append(unsigned([]byte("\x04name\x01"), len(f)), f...))
 	return &Metered{Bytes: out, Imports: p.imports, Exports: p.exports, MemoryPages: p.minPages}
+}
+
+// code writes the code section. It is most of the module: its size comes last, in five bytes, instead of a copy.
+func (p *parser) code(out []byte, refill int) []byte {
+	out = append(out, secCode, 0x80, 0x80, 0x80, 0x80, 0)
+	begin := len(out)
+	out = unsigned(out, len(p.bodies)+1+len(p.entries))
+	var f []byte
+	for i := range p.bodies {
+		f = p.bodies[i].emit(f[:0], p.globals, refill)
+		out = append(unsigned(out, len(f)), f...)
+	}
+	f = refillBody(f[:0], p.globals, p.memories > 0)
+	out = append(unsigned(out, len(f)), f...)
+	for _, e := range p.entries {
+		f = e.body(f[:0], p.globals)
+		out = append(unsigned(out, len(f)), f...)
+	}
+	for i, size := begin-5, len(out)-begin; size > 0; i, size = i+1, size>>7 {
+		out[i] |= byte(size & 0x7f)
+	}
+	return out
 }
 
 func section(out []byte, id byte, body []byte) []byte {

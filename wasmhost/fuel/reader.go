@@ -13,6 +13,9 @@ type reader struct {
 
 func (r *reader) left() int { return r.end - r.at }
 
+// malformed is not inlined: it would keep small readers from being.
+//
+//go:noinline
 func (r *reader) malformed(at int, format string, args ...any) {
 	panic(&Error{Offset: at, Reason: fmt.Sprintf(format, args...)})
 }
@@ -23,12 +26,15 @@ func (r *reader) refuse(at int, format string, args ...any) {
 
 func (r *reader) byte() byte {
 	if r.at >= r.end {
-		r.malformed(r.at, "the bytes end too soon")
+		r.short()
 	}
 	c := r.b[r.at]
 	r.at++
 	return c
 }
+
+//go:noinline
+func (r *reader) short() { r.malformed(r.at, "the bytes end too soon") }
 
 func (r *reader) skip(n int) {
 	if n > r.left() {
@@ -41,8 +47,12 @@ func (r *reader) skip(n int) {
 // other reading than the compiler's would be a way around the vetting.
 func (r *reader) u32() uint32 {
 	start := r.at
-	var x uint32
-	for shift := 0; ; shift += 7 {
+	x := uint32(r.byte())
+	if x < 0x80 {
+		return x
+	}
+	x &= 0x7f
+	for shift := 7; ; shift += 7 {
 		c := r.byte()
 		if shift == 28 && c > 0x0f {
 			r.malformed(start, "number does not fit 32 bits")
