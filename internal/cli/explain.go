@@ -59,7 +59,11 @@ func (c explainCmd) Run(s *streams) error {
 const maxExplainAnswer = 16 << 20
 
 func (c explainCmd) ask(body []byte) ([]byte, error) {
-	r, err := http.NewRequest(http.MethodPost, "http://"+strings.TrimSuffix(strings.TrimPrefix(c.Admin, "http://"), "/")+"/api/v1/explain", bytes.NewReader(body))
+	address := strings.TrimSuffix(strings.TrimPrefix(c.Admin, "http://"), "/")
+	if strings.HasPrefix(address, ":") { // as a gateway's configuration may have it
+		address = "127.0.0.1" + address
+	}
+	r, err := http.NewRequest(http.MethodPost, "http://"+address+"/api/v1/explain", bytes.NewReader(body))
 	if err != nil {
 		return nil, err
 	}

@@ -156,6 +156,17 @@ func TestExplainWithAToken(t *testing.T) {
 	}
 }
 
+// TestExplainTakesAnAddressAsConfigurationsHaveIt leaves out the host of the admin address.
+func TestExplainTakesAnAddressAsConfigurationsHaveIt(t *testing.T) {
+	w := startWeir(t, fleet("p2c", startEndpoint(t, "a")))
+	_, port, _ := strings.Cut(w.admin, ":")
+	for _, admin := range []string{":" + port, "localhost:" + port, "http://" + w.admin + "/"} {
+		if out, err := weirCommand("explain", "http://h/", "--admin", admin).CombinedOutput(); err != nil || !strings.Contains(string(out), "p2c (built in)") {
+			t.Errorf("--admin %s: %v: %s", admin, err, out)
+		}
+	}
+}
+
 // post asks the admin API for what answers nothing.
 func (w *weirProcess) post(path string) (int, error) {
 	w.t.Helper()

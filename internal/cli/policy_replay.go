@@ -3,6 +3,7 @@ package cli
 import (
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -89,7 +90,7 @@ func (c policyTestCmd) stream() (recording.Stream, error) {
 	var names []string
 	var found []recording.Stream
 	for _, st := range streams {
-		if !strings.Contains(" "+strings.Join(names, " ")+" ", " "+st.Cluster+" ") {
+		if !slices.Contains(names, st.Cluster) {
 			names = append(names, st.Cluster)
 			found = append(found, st)
 		}

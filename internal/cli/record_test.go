@@ -111,13 +111,15 @@ func TestRecordThroughSwaps(t *testing.T) {
 }
 
 func TestRecordRefuses(t *testing.T) {
-	config := filepath.Join(t.TempDir(), "weir.yaml")
+	dir := t.TempDir()
+	config, trace := filepath.Join(dir, "weir.yaml"), filepath.Join(dir, "trace")
 	for name, tc := range map[string]struct {
 		args []string
 		code int
 		want string
 	}{
-		"a_file_that_is_there": {[]string{"--record", os.Args[0]}, exitFailure, "file exists"},
+		"a_file_that_is_there": {[]string{"--record", os.Args[0]}, exitFailure, "exists, want the name of a new file"},
+		"no_configuration":     {[]string{"--record", trace}, exitFailure, "weir.yaml"},
 		"a_limit_without_unit": {[]string{"--record", "x", "--record-limit", "64"}, exitUsage, "a size such as"},
 		"no_limit_at_all":      {[]string{"--record", "x", "--record-limit", "0B"}, exitUsage, "a size such as"},
 	} {
@@ -126,5 +128,8 @@ func TestRecordRefuses(t *testing.T) {
 		if code := cmd.ProcessState.ExitCode(); code != tc.code || !strings.Contains(string(out), tc.want) {
 			t.Errorf("%s: exit status %d, %s", name, code, out)
 		}
+	}
+	if _, err := os.Stat(trace); err == nil {
+		t.Error("a start that failed leaves a trace, which is in the way of the next one")
 	}
 }

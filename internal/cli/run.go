@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"os"
 	"os/signal"
@@ -35,14 +36,20 @@ func (c runCmd) Run(s *streams) error {
 	o := gateway.Options{Path: c.Config, Strict: c.Strict, Log: log, Level: level, Version: Version()}
 	if c.Record != "" {
 		f, err := os.OpenFile(c.Record, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+		if errors.Is(err, fs.ErrExist) {
+			return fmt.Errorf("--record: %s exists, want the name of a new file", shortPath(c.Record))
+		}
 		if err != nil {
-			return err
+			return fmt.Errorf("--record: %w", err)
 		}
 		defer f.Close() // what is in it is on its way to the disk by then
 		o.Record, o.RecordLimit, o.RecordHeaders = f, int64(c.RecordLimit), c.RecordHeader
 	}
 	g, err := gateway.Start(o)
 	if err != nil {
+		if o.Record != nil {
+			_ = os.Remove(c.Record) // it would be in the way of the next start
+		}
 		fmt.Fprintln(s.err, err) // one line a mistake
 		return errTold
 	}
