@@ -134,13 +134,14 @@ func (in *instance) unmade(r *policies.Request) record {
 	}
 }
 
-// flush tells the guest what is pending. The caller holds mu. What there is for an instance that is gone, nobody wants.
+// flush tells the guest what is pending. The caller holds mu. What there is for an instance that is gone, nobody wants. One
+// in quarantine hears on: what it counted before has outcomes, and one that fails over those is gone.
 func (s *shard) flush(now int64) {
 	in := s.in
 	if s.moved {
 		return
 	}
-	if in == nil || in.feedback == nil || s.policy.ward.away(now) {
+	if in == nil || in.feedback == nil {
 		s.pending.clear()
 		return
 	}
@@ -223,7 +224,7 @@ func (p *Policy) Advance(now int64) {
 // tick calls lb_tick if the guest asked for it and it is time. The caller holds mu.
 func (s *shard) tick(now int64) {
 	in := s.in
-	if in == nil || in.tickEvery == 0 || now < in.tickAt || s.policy.ward.away(now) {
+	if in == nil || in.tickEvery == 0 || now < in.tickAt {
 		return
 	}
 	in.tickAt = now + in.tickEvery

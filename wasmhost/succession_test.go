@@ -44,6 +44,24 @@ func TestTrial(t *testing.T) {
 	}
 }
 
+// TestAGuestInQuarantineHearsOn: what it counts is right when its trial begins, if a wrong answer brought it there.
+func TestAGuestInQuarantineHearsOn(t *testing.T) {
+	k := newKeeper(t, "i")
+	tab := table(4)
+	pk, v := build(t, k.Policy, tab), view(tab, 1)
+	for n := range uint64(64 + 5) {
+		pk.Pick(request(n), v)
+	}
+	if s := k.Stats(); !s.Quarantined || s.Instances != 1 {
+		t.Fatalf("after 5 wrong answers: %+v", s)
+	}
+	k.end(request(1), v, 1, policies.Outcome{Status: 200, Load: -1})
+	k.Advance(k.clock.Add(int64(100 * time.Millisecond)))
+	if records, ticks := k.series("records"), k.series("ticks"); records != 1 || ticks != 1 {
+		t.Errorf("it heard of %d outcomes and %d ticks, want 1 and 1", records, ticks)
+	}
+}
+
 // TestFewerInstances: a version that is not REPLICABLE follows one that is.
 func TestFewerInstances(t *testing.T) {
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(4))

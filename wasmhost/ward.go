@@ -18,10 +18,6 @@ type ward struct {
 
 func (w *ward) active() bool { return w.on.Load() }
 
-// away reports whether the guest is to hear of nothing at now. In a trial it hears what it would otherwise: picks that it
-// makes have outcomes, and one that fails over those is not healed.
-func (w *ward) away(now int64) bool { return w.active() && w.wait(now) > 0 }
-
 func (w *ward) last() string {
 	w.mu.Lock()
 	defer w.mu.Unlock()

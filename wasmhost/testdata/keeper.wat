@@ -1,6 +1,7 @@
 ;; A policy that keeps count, for the tests of outcomes, ticks, state, key-value store and ejection. It picks by turns.
 ;; config: a letter a fault. f, t, s, r: lb_feedback, lb_tick, lb_save, lb_restore trap; F, T, S: they never end;
-;; R: lb_restore refuses; N: no tick is asked for; e: each pick ejects endpoint 0 for 1 s; E: lb_save does; k: picks use the store.
+;; R: lb_restore refuses; N: no tick is asked for; e: each pick ejects endpoint 0 for 1 s; E: lb_save does; k: picks use the store;
+;; i: picks beyond the 64 of a dry run name an endpoint that is not there.
 (module
   (import "lb" "metric_id" (func $metric_id (param i32 i32 i32) (result i32)))
   (import "lb" "metric_add" (func $metric_add (param i32 i64)))
@@ -58,6 +59,7 @@
     (global.set $picks (i64.add (global.get $picks) (i64.const 1)))
     (call $metric_add (i32.const 0) (i64.const 1))
     (i64.store offset=240 (local.get $req) (global.get $picks))       ;; out_tag
+    (if (i32.and (call $has (i32.const 105)) (i64.gt_u (global.get $picks) (i64.const 64))) (then (return (i32.const 99999))))
     (if (call $has (i32.const 101)) (then
       (if (i32.eqz (call $eject (i32.const 0) (i32.const 1000))) (then (call $metric_add (i32.const 6) (i64.const 1))))
       (if (i32.ne (call $eject (i32.const 9999) (i32.const 1000)) (i32.const -2)) (then unreachable))))
