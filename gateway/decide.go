@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"fmt"
 	"io"
 	"slices"
 
@@ -61,6 +62,31 @@ func (g *Gateway) decide(s *clusterSpec, cfg *config.Config, cc *config.Cluster,
 		s.settings.Policy = s.shadow
 	}
 	g.record(s, cc.Name, was, both)
+}
+
+// tryGuests dry-runs guests over the tables of clusters that they come to: new clusters, and those that are given a policy
+// which is there. A policy that is new or changed was tried on the clusters that are there when it was loaded.
+func (g *Gateway) tryGuests(cfg *config.Config, ch *change) (errs config.Errors) {
+	for name, s := range ch.specs {
+		m, guests := ch.members[name], []*policy{s.policy, s.beside}
+		if there := g.members[name]; there != nil {
+			m = there
+			guests = slices.DeleteFunc(guests, func(p *policy) bool {
+				return p == there.spec.policy || p == there.spec.beside || p != nil && p != g.policies[p.name]
+			})
+		}
+		for _, p := range guests {
+			if p == nil || p.module == nil {
+				continue
+			}
+			if err := p.module.TryOn(m.cluster.Load().Table); err != nil {
+				errs = append(errs, cfg.Error(config.Child("clusters", name)+".policy",
+					fmt.Sprintf("policy %q, which fails on the cluster's endpoints: %v", p.name, err), "one that can serve them"))
+			}
+		}
+	}
+	errs.Sort()
+	return errs
 }
 
 // record puts the recorder, if there is one, around what decides. same says that it is what decided before.

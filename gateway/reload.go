@@ -137,7 +137,12 @@ func (g *Gateway) prepare(ctx context.Context, cfg *config.Config, first bool) (
 		ch.members[name] = m
 		m.feed(spec.source)
 	}
-	if errs := ch.await(cfg, first); len(errs) > 0 && !first {
+	if errs := ch.await(cfg, first); first {
+		return ch, nil // the fallback serves what a guest cannot
+	} else if len(errs) > 0 {
+		return ch, errs
+	}
+	if errs := g.tryGuests(cfg, ch); len(errs) > 0 {
 		return ch, errs
 	}
 	return ch, nil

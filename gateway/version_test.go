@@ -136,3 +136,50 @@ wasm: {cache_dir: ""}
 		}
 	}
 }
+
+// TestAPolicyIsTriedOnTheClustersThatItIsGivenTo: the module serves five endpoints and no six, and is not loaded anew.
+func TestAPolicyIsTriedOnTheClustersThatItIsGivenTo(t *testing.T) {
+	picky, err := os.ReadFile("../wasmhost/testdata/actor.wasm")
+	must(t, err)
+	path := filepath.Join(t.TempDir(), "plugin.wasm")
+	write(t, path, picky)
+	cluster := func(name string, endpoints int, policy string) string {
+		var list []string
+		for i := range endpoints {
+			list = append(list, fmt.Sprintf(`{name: e%d, address: "127.0.0.1:1"}`, i))
+		}
+		return fmt.Sprintf("%s: {endpoints: [%s], policy: %s}", name, strings.Join(list, ", "), policy)
+	}
+	g := startWith(t, `{plugin: {wasm: "`+path+`", config: "rn"}, other: {wasm: "`+path+`", shadow: beside}, beside: {wasm: "`+path+`", config: "rn"}}`, `wasm: {cache_dir: ""}`)
+	file, err := os.ReadFile(g.options.Path)
+	must(t, err)
+	before, clusters, _ := strings.Cut(string(file), "clusters: {")
+	clusters, after, _ := strings.Cut(clusters, "}\nroutes")
+	reload := func(more ...string) error {
+		write(t, g.options.Path, []byte(before+"clusters: {"+strings.Join(append([]string{clusters}, more...), ", ")+"}\nroutes"+after))
+		return g.Reload()
+	}
+	must(t, reload(cluster("six", 6, "p2c"), cluster("five", 5, "p2c")))
+	was := g.policy("plugin")
+	for name, tc := range map[string]struct {
+		more []string
+		want string
+	}{
+		"a_cluster_that_it_can_serve":    {[]string{cluster("six", 6, "p2c"), cluster("five", 5, "plugin")}, ""},
+		"a_cluster_that_it_cannot_serve": {[]string{cluster("six", 6, "plugin"), cluster("five", 5, "p2c")}, "clusters.six.policy: got policy \"plugin\""},
+		"a_cluster_beside_another":       {[]string{cluster("six", 6, "other"), cluster("five", 5, "p2c")}, "clusters.six.policy: got policy \"beside\""},
+		"a_new_cluster":                  {[]string{cluster("six", 6, "p2c"), cluster("new", 6, "plugin")}, "clusters.new.policy: got policy \"plugin\""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			err := reload(tc.more...)
+			if tc.want == "" {
+				must(t, err)
+			} else if err == nil || !strings.Contains(err.Error(), tc.want) {
+				t.Errorf("%v, want %s", err, tc.want)
+			}
+			if g.policy("plugin") != was || g.cluster("new") != nil || tc.want != "" && g.members["six"].spec.policy != nil {
+				t.Error("what was refused is there")
+			}
+		})
+	}
+}
