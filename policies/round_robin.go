@@ -39,10 +39,11 @@ type counter struct {
 	_ [56]byte
 }
 
-// start begins at a place that differs from one generation of a table to the next: if each began at 0, a cluster that
-// changes often would send most of its traffic to its first endpoints.
+// start begins at a place that differs from one generation of a table to the next, and from gateway to gateway: if each
+// began at 0, a cluster that changes often would send most of its traffic to its first endpoints, and if all gateways began
+// at one place they would come to an endpoint together.
 func (c *counter) start(t *Table) {
-	g := splitmix(t.Gen)
+	g := splitmix(t.Seed ^ uint64(t.Gen))
 	c.n.Store(g.next() >> 1)
 }
 

@@ -38,6 +38,7 @@ const (
 // Table is one immutable generation of a cluster's topology, ordered by ID. Rings and alias tables are built from it.
 type Table struct {
 	Gen       uint32 // increases by at least 1 with each table of a cluster
+	Seed      uint64 // tells gateways apart that have had the same tables; 0 in simulations and replays, which are to repeat
 	Endpoints []*Endpoint
 	Zones     []string // Zones[0] is ""
 	SelfZone  uint16   // index into Zones of the gateway's own zone; 0 if it has none

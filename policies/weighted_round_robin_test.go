@@ -161,3 +161,28 @@ func TestAliasSharesAreExact(t *testing.T) {
 		}
 	}
 }
+
+// TestGatewaysOfEqualHistoriesBeginApart builds one table at many gateways, and one without seeds twice.
+func TestGatewaysOfEqualHistoriesBeginApart(t *testing.T) {
+	for _, p := range []Policy{RoundRobin{}, WeightedRoundRobin{}} {
+		first := func(seed uint64) int {
+			table := tableOf(1, 1, 1, 1)
+			table.Seed = seed
+			pk, err := p.Build(table)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return pk.Pick(new(Request), NewView(table, 1, false, allUp))
+		}
+		var begun [4]int
+		for seed := range uint64(400) {
+			begun[first(seed)]++
+		}
+		if slices.Min(begun[:]) < 60 || slices.Max(begun[:]) > 140 {
+			t.Errorf("%T: 400 gateways begin at %v, want about 100 each", p, begun)
+		}
+		if first(0) != first(0) {
+			t.Errorf("%T: a simulation does not repeat", p)
+		}
+	}
+}

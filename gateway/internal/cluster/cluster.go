@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
+	"math/rand/v2"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -83,6 +84,7 @@ type Cluster struct {
 	name   string
 	leases *Leases
 	log    *slog.Logger
+	seed   uint64 // of its tables
 
 	current atomic.Pointer[Snapshot]
 	seq     atomic.Uint64
@@ -112,7 +114,7 @@ type Cluster struct {
 // New starts a cluster without endpoints. Close stops it. leases may be nil if no cluster has a Heartbeat.
 func New(name string, s Settings, leases *Leases, log *slog.Logger) (*Cluster, error) {
 	c := &Cluster{
-		name: name, leases: leases, log: log.With("cluster", name),
+		name: name, leases: leases, log: log.With("cluster", name), seed: rand.Uint64(),
 		wake: make(chan struct{}, 1), endpoints: map[string]*Endpoint{}, sweptAt: time.Now(),
 	}
 	if err := s.Sticky.Check(); err != nil {
@@ -272,6 +274,7 @@ func (c *Cluster) rebuild(instances []discovery.Instance, why string) error {
 // assemble builds the table of instances and what goes with it. The caller holds mu.
 func (c *Cluster) assemble(instances []discovery.Instance, endpoints map[string]*Endpoint, weights []float64) (*Snapshot, error) {
 	t := newTable(c.gen+1, c.settings.Zone, instances, endpoints, whole(weights))
+	t.Seed = c.seed
 	t.Ejector = newEjector(c, t, endpoints)
 	picker, err := c.settings.Policy.Build(t)
 	if err != nil {

@@ -505,3 +505,16 @@ func TestRequestPathAllocatesNothing(t *testing.T) {
 		t.Errorf("%v allocations, want 0", n)
 	}
 }
+
+// TestTablesOfOneClusterHaveOneSeed, and those of others another: gateways of equal histories do not go in step.
+func TestTablesOfOneClusterHaveOneSeed(t *testing.T) {
+	a, b := start(t, settings(), nil), start(t, settings(), nil)
+	seed := a.Load().Table.Seed
+	a.Apply(live(instance("x")))
+	if got := a.Load().Table.Seed; got != seed || len(a.Load().Endpoints) != 1 {
+		t.Errorf("the next table has seed %d, want %d", got, seed)
+	}
+	if other := b.Load().Table.Seed; other == seed {
+		t.Errorf("another gateway has seed %d too", other)
+	}
+}
