@@ -32,6 +32,7 @@ const (
 	kindReloaded   = "reloaded"
 	kindDraining   = "draining"
 	kindEndpoint   = "endpoint" // an endpoint's effective state changed
+	kindPanic      = "panic"    // a cluster's health begins to be ignored, or counts again
 )
 
 // Bounds of what events hold on to.

@@ -2,10 +2,12 @@ package gateway
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -136,4 +138,40 @@ func TestEventsAreBounded(t *testing.T) {
 			t.Error("it goes on after the end")
 		}
 	})
+}
+
+// TestPanicIsSeenEverywhere takes one of two endpoints out of a cluster that wants 60 %, and puts it back.
+func TestPanicIsSeenEverywhere(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "plugin.wasm")
+	write(t, path, counting(t)[0])
+	g := startWith(t, `{plugin: {wasm: "`+path+`"}}`, `wasm: {cache_dir: ""}`)
+	file, err := os.ReadFile(g.options.Path)
+	must(t, err)
+	write(t, g.options.Path, bytes.Replace(file, []byte("policy: plugin"), []byte("policy: plugin, panic: 60%"), 1))
+	must(t, g.Reload())
+	s := g.stream(t)
+	for _, step := range []struct {
+		action, detail, metric string
+		panics                 bool
+	}{
+		{"eject", "health is ignored, 1 of 2 endpoints are up", "weir_cluster_panic{cluster=\"web\"} 1", true},
+		{"readmit", "over, 2 of 2 endpoints are up", "weir_cluster_panic{cluster=\"web\"} 0", false},
+	} {
+		if code, body := ask(t, g, "POST", "/api/v1/clusters/web/endpoints/a/"+step.action); code != http.StatusNoContent {
+			t.Fatal(code, body)
+		}
+		e, ok := s.next() // the endpoint's own
+		if e, ok = s.next(); !ok || e.Kind != kindPanic || e.Cluster != "web" || e.Detail != step.detail {
+			t.Errorf("%s: event %+v, want %q", step.action, e, step.detail)
+		}
+		if r := g.Ready(); r.Clusters[0].Panic != step.panics || (r.Status == "degraded") != step.panics {
+			t.Errorf("%s: %+v", step.action, r)
+		}
+		if _, body := ask(t, g, "GET", "/metrics"); !strings.Contains(body, step.metric) {
+			t.Errorf("%s: metrics lack %s", step.action, step.metric)
+		}
+		if got := g.Clusters()[0].Panic; got != step.panics {
+			t.Errorf("%s: the API says %t", step.action, got)
+		}
+	}
 }

@@ -24,6 +24,7 @@ type ClusterReadiness struct {
 	AgeSeconds float64 `json:"age_seconds"`
 	Endpoints  int     `json:"endpoints"`
 	Up         int     `json:"up"`
+	Panic      bool    `json:"panic,omitempty"` // so little is up that health is ignored
 	Error      string  `json:"error,omitempty"`
 }
 
@@ -35,6 +36,7 @@ func (g *Gateway) Ready() Readiness {
 		s := c.Load()
 		cr := ClusterReadiness{
 			Name: c.Name(), Origin: state.Origin.String(), Endpoints: len(s.Endpoints), Up: len(s.View.Up),
+			Panic: s.Panic(),
 		}
 		if state.Origin == discovery.OriginLive || state.Origin == discovery.OriginSnapshot {
 			cr.AgeSeconds = time.Since(state.At).Seconds()
@@ -46,7 +48,7 @@ func (g *Gateway) Ready() Readiness {
 		if cr.Error == "" && cr.Up == 0 {
 			cr.Error = "no endpoint is up"
 		}
-		if state.Origin == discovery.OriginSnapshot || cr.Up == 0 {
+		if state.Origin == discovery.OriginSnapshot || cr.Up == 0 || cr.Panic {
 			r.Status = "degraded"
 		}
 		if !answered {

@@ -43,7 +43,9 @@ func (v version) same(o version) bool {
 }
 
 // pinned reports whether v is what the configuration pins, if it does.
-func (v version) pinned() bool { return v.config.SHA256 == "" || strings.EqualFold(v.config.SHA256, v.digest) }
+func (v version) pinned() bool {
+	return v.config.SHA256 == "" || strings.EqualFold(v.config.SHA256, v.digest)
+}
 
 // settingsKey is equal for settings that make the same of a module.
 func settingsKey(pc *config.Policy) string {

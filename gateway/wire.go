@@ -50,6 +50,13 @@ func (g *Gateway) newSpec(name string, cfg *config.Config, cc *config.Cluster, c
 		Changed: func(endpoint, from, to, why string) {
 			g.events.add(Event{Kind: kindEndpoint, Cluster: name, Endpoint: endpoint, Detail: from + " -> " + to + ", " + why})
 		},
+		Panicked: func(begins bool, up, of int) {
+			detail := fmt.Sprintf("over, %d of %d endpoints are up", up, of)
+			if begins {
+				detail = fmt.Sprintf("health is ignored, %d of %d endpoints are up", up, of)
+			}
+			g.events.add(Event{Kind: kindPanic, Cluster: name, Detail: detail})
+		},
 		Outlier: cluster.Outlier{
 			Consecutive: cc.Outlier.Consecutive, BaseEjection: cc.Outlier.BaseEjection, MaxEjected: cc.Outlier.MaxEjected,
 		},

@@ -56,6 +56,8 @@ type Settings struct {
 	// Changed hears of endpoints whose effective state changed. It is called with the cluster's lock held: it must not
 	// block or call back. nil: nobody does.
 	Changed func(endpoint, from, to, why string)
+	// Panicked hears when panic begins, and when it is over (Snapshot.Panic), as Changed does, with how many endpoints are up.
+	Panicked func(begins bool, up, of int)
 }
 
 // Snapshot is everything one request needs of a cluster. It is immutable but for the endpoints' state, and a request

@@ -76,12 +76,18 @@ func (s *Snapshot) Panic() bool {
 	return s.View.Panic || slices.ContainsFunc(s.View.Parts, func(p policies.Part) bool { return p.View.Panic })
 }
 
-// tellPanic logs when panic begins and ends.
+// tellPanic tells when panic begins and ends.
 func (c *Cluster) tellPanic(old, s *Snapshot) {
+	up, of := len(s.View.Up), len(s.Endpoints)
 	switch was := old != nil && old.Panic(); {
-	case s.Panic() && !was:
-		c.log.Warn("panic: so little is up that health is ignored", "up", len(s.View.Up), "of", len(s.Endpoints))
-	case was && !s.Panic():
-		c.log.Info("panic is over", "up", len(s.View.Up), "of", len(s.Endpoints))
+	case s.Panic() == was:
+		return
+	case was:
+		c.log.Info("panic is over", "up", up, "of", of)
+	default:
+		c.log.Warn("panic: so little is up that health is ignored", "up", up, "of", of)
+	}
+	if c.settings.Panicked != nil {
+		c.settings.Panicked(s.Panic(), up, of)
 	}
 }
