@@ -5,7 +5,10 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
+	"io"
+	"io/fs"
 	"os"
 	"strings"
 	"sync"
@@ -124,7 +127,7 @@ func (p *policy) close() {
 func (g *Gateway) loadPolicy(ctx context.Context, cfg *config.Config, name string) (*policy, *config.Error) {
 	pc := cfg.Policies[name]
 	path := config.Child("policies", name)
-	module, err := os.ReadFile(pc.Wasm)
+	module, err := readModule(pc.Wasm)
 	if err != nil {
 		return nil, cfg.Error(config.Child(path, "wasm"), err.Error(), "a readable file")
 	}
@@ -146,6 +149,35 @@ func (g *Gateway) loadPolicy(ctx context.Context, cfg *config.Config, name strin
 		return p, cfg.Error(config.Child(path, "wasm"), err.Error(), "a module that passes every step")
 	}
 	return p, nil
+}
+
+// readModule reads a file, or as much of it as shows that it is too large for a module. A pipe would never end, and all
+// changes wait for each other.
+func readModule(name string) ([]byte, error) {
+	info, err := os.Stat(name)
+	if err != nil {
+		return nil, err
+	}
+	if !info.Mode().IsRegular() {
+		return nil, &fs.PathError{Op: "read", Path: name, Err: errors.New("it is a " + kindOf(info.Mode()))}
+	}
+	f, err := os.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	return io.ReadAll(io.LimitReader(f, maxModule+1))
+}
+
+// kindOf says what a file that is not a regular one is.
+func kindOf(m fs.FileMode) string {
+	switch {
+	case m.IsDir():
+		return "folder"
+	case m&fs.ModeNamedPipe != 0:
+		return "pipe"
+	}
+	return "device or socket"
 }
 
 // loadModule takes the version of p through all steps, the last of them a dry run over the table of each cluster that it

@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 
 	"go.uber.org/goleak"
@@ -197,6 +198,30 @@ func TestAFileThatVanishesIsMissed(t *testing.T) {
 		t.Error("what serves is not what the file had last that was a module")
 	}
 }
+
+// TestWhatIsNoFileIsRefused holds that no reading of it waits: PUT and Shutdown would wait too.
+func TestWhatIsNoFileIsRefused(t *testing.T) {
+	modules := counting(t)
+	path := filepath.Join(t.TempDir(), "plugin.wasm")
+	write(t, path, modules[0])
+	g := startWith(t, `{plugin: {wasm: "`+path+`"}}`, "")
+	g.looked(t)
+	for i, lay := range []func() error{
+		func() error { return os.Mkdir(path, 0o700) },
+		func() error { return syscall.Mkfifo(path, 0o600) },
+		func() error { return os.Symlink("/dev/zero", path) },
+		func() error { return os.WriteFile(path, append(modules[1], zeros...), 0o600) },
+	} {
+		must(t, os.Remove(path), lay())
+		gatewaytest.Eventually(t, "it is refused", func() bool { return g.happened(kindRefused) == i+1 })
+	}
+	if _, err := g.Put(t.Context(), "plugin", modules[1]); err != nil || !g.serves(t, modules[1])() {
+		t.Error(err)
+	}
+}
+
+// zeros are too much for a module.
+var zeros = make([]byte, maxModule)
 
 func TestAFileThatIsNotWatchedWaitsForAReload(t *testing.T) {
 	modules := counting(t)
