@@ -10,16 +10,16 @@ import (
 
 // claims says what each built-in policy promises beside the laws that hold for all.
 var claims = map[string]policytest.Options{
-	"bounded_hash":         {Shares: policytest.Unclaimed}, // of its own: TestBoundedHash
+	"bounded_hash":         {Shares: policytest.Some, Keyed: true}, // its cap: TestBoundedHash
 	"first":                {Shares: policytest.Unclaimed},
 	"least_request":        {Shares: policytest.ByLoad},
-	"maglev":               {Shares: policytest.ByWeight},
+	"maglev":               {Shares: policytest.ByWeight, Keyed: true, Moves: 0.1},
 	"p2c":                  {Shares: policytest.ByLoad},
-	"peak_ewma":            {Shares: policytest.Unclaimed}, // by response times: TestPeakEWMA
-	"prequal":              {Shares: policytest.Unclaimed}, // by response times and load: TestPrequal
+	"peak_ewma":            {Shares: policytest.Some}, // by response times: TestPeakEWMA
+	"prequal":              {Shares: policytest.Some}, // by response times and load: TestPrequal
 	"random":               {Shares: policytest.ByWeight},
-	"rendezvous":           {Shares: policytest.ByWeight},
-	"ring_hash":            {Shares: policytest.Unclaimed}, // within the error of its points: TestRingHash
+	"rendezvous":           {Shares: policytest.ByWeight, Keyed: true},
+	"ring_hash":            {Shares: policytest.Some, Keyed: true}, // within the error of its points: TestHashing
 	"round_robin":          {Shares: policytest.Evenly},
 	"weighted_round_robin": {Shares: policytest.ByWeight},
 }

@@ -42,8 +42,7 @@ func (s *Subject) Laws(c *Cases, tell func(Result)) {
 		if !s.wants(r.Name) {
 			continue
 		}
-		if !law.Applies(o) {
-			r.Skipped = "no shares are claimed"
+		if r.Skipped = law.Unclaimed(o); r.Skipped != "" {
 			tell(r)
 			continue
 		}
@@ -77,7 +76,9 @@ func (s *Subject) Laws(c *Cases, tell func(Result)) {
 
 // Claims are what a policy promises beside the laws that hold for all.
 type Claims struct {
-	Shares    string            `yaml:"shares" default:"none" oneof:"none by_weight evenly by_load"`
+	Shares    string            `yaml:"shares" default:"none" oneof:"none some by_weight evenly by_load"`
+	Keyed     bool              `yaml:"keyed"`
+	Moves     float64           `yaml:"moves" as:"percent" default:"0%" min:"0%" max:"100%"`
 	AnyTier   bool              `yaml:"any_tier"`
 	MayReject bool              `yaml:"may_reject"`
 	Meta      map[string]string `yaml:"meta"` // of every endpoint of the laws
@@ -85,12 +86,14 @@ type Claims struct {
 
 func (c *Claims) options() policytest.Options {
 	o := policytest.Options{
-		Shares:    map[string]policytest.Shares{"by_weight": policytest.ByWeight, "evenly": policytest.Evenly, "by_load": policytest.ByLoad}[c.Shares],
+		Shares: map[string]policytest.Shares{
+			"none": policytest.Unclaimed, "some": policytest.Some,
+			"by_weight": policytest.ByWeight, "evenly": policytest.Evenly, "by_load": policytest.ByLoad,
+		}[c.Shares],
+		Keyed:     c.Keyed,
+		Moves:     c.Moves,
 		AnyTier:   c.AnyTier,
 		MayReject: c.MayReject,
-	}
-	if c.Shares == "none" {
-		o.Shares = policytest.Unclaimed
 	}
 	if len(c.Meta) > 0 {
 		pairs := metadata(c.Meta)

@@ -50,8 +50,8 @@ func hammer(t *trial) {
 				r := Request(seed, seq.Add(1))
 				for range 3 {
 					i := s.picker.Pick(&r, s.view)
-					if w := t.wrong(&r, s.view, i); w != "" {
-						t.errorf("up %v, tried %v: picked %s, %s", s.view.Up, r.Tried[:r.NTried], answer(i), w)
+					if f, want := t.judge(&r, s.view, i); f != nothing {
+						t.errorf("up %v, tried %v: picked %s, want %s", s.view.Up, r.Tried[:r.NTried], answer(i), want)
 						return
 					}
 					if i < 0 {

@@ -11,33 +11,61 @@ import (
 
 // Law is something that every policy must obey, or that one claims to.
 type Law struct {
-	Name   string // a sentence, its words joined by "_"
-	hold   func(*trial)
-	claims bool // it asks for nothing where shares are unclaimed
+	Name  string // a sentence, its words joined by "_"
+	hold  func(*trial)
+	claim claim
 }
 
-// Applies reports whether the law asks for anything of a policy that claims o.
-func (l Law) Applies(o Options) bool { return !l.claims || o.Shares != Unclaimed }
+// claim is what a law asks nothing without.
+type claim uint8
 
-// Laws returns every law, in the order in which a reader of their failures wants them.
+const (
+	always  claim = iota
+	served        // that every endpoint gets requests
+	divided       // shares
+	tiered        // respect for tiers
+	keyed         // that keys stay
+)
+
+// Unclaimed says what a policy that claims o would have to claim for the law to ask anything of it, or "" if it does.
+func (l Law) Unclaimed(o Options) string {
+	switch {
+	case l.claim == served && o.Shares == Unclaimed, l.claim == divided && o.Shares >= Some:
+		return "no shares are claimed"
+	case l.claim == tiered && o.AnyTier:
+		return "no respect for tiers is claimed"
+	case l.claim == keyed && !o.Keyed:
+		return "keys are not claimed to stay"
+	}
+	return ""
+}
+
+// Laws returns every law, in the order in which a reader of their failures wants them: a policy breaks the law that names
+// its fault before it breaks others by consequence.
 func Laws() []Law {
 	return []Law{
-		{"a_pick_is_usable_and_untried_and_none_means_nothing_is_left", pickIsValid, false},
-		{"retries_visit_every_endpoint_once", retriesVisitAll, false},
-		{"no_endpoint_and_one_endpoint", fewEndpoints, false},
-		{"an_endpoint_that_comes_back_gets_requests_again", comesBack, false},
-		{"shares_are_as_promised", sharesHold, true},
-		{"nobody_is_starved_when_tables_change_before_every_pick", nobodyStarved, true},
-		{"equal_seeds_give_equal_traces", equalTraces, false},
-		{"a_pick_allocates_nothing", noAllocations, false},
-		{"laws_hold_while_tables_and_views_are_swapped", hammer, false},
+		{"a_pick_is_in_range_and_up", judged(unusable), always},
+		{"an_endpoint_of_weight_0_gets_no_new_requests", judged(drained), always},
+		{"what_was_tried_is_not_picked_again", judged(again), always},
+		{"none_is_answered_if_and_only_if_nothing_is_left", judged(wrongNone), always},
+		{"a_better_tier_comes_first", judged(worseTier), tiered},
+		{"retries_visit_every_endpoint_once", retriesVisitAll, always},
+		{"equal_seeds_give_equal_traces", equalTraces, always},
+		{"a_key_stays_where_it_is", keysStay, keyed},
+		{"an_endpoint_that_goes_moves_its_own_keys_alone", keysMove, keyed},
+		{"nobody_is_starved", nobodyStarved, served},
+		{"an_endpoint_that_comes_back_gets_requests_again", comesBack, served},
+		{"endpoints_that_differ_in_nothing_get_alike", alike, divided},
+		{"shares_are_as_promised", sharesHold, divided},
+		{"a_pick_allocates_nothing", noAllocations, always},
+		{"laws_hold_while_tables_and_views_are_swapped", hammer, always},
 	}
 }
 
 // Hold holds a policy to the law, and says how it breaks it. build makes a policy that has served nothing yet; it is called
 // several times.
 func (l Law) Hold(build func() (policies.Policy, error), o Options) error {
-	if !l.Applies(o) {
+	if l.Unclaimed(o) != "" {
 		return nil
 	}
 	t := &trial{build: build, Options: o}
@@ -108,46 +136,8 @@ func (t *trial) picker(p policies.Policy, table *policies.Table) policies.Picker
 // pick asks pk, and ends the trial if the answer is wrong.
 func (t *trial) pick(pk policies.Picker, r *policies.Request, v *policies.View, format string, args ...any) int {
 	i := pk.Pick(r, v)
-	if w := t.wrong(r, v, i); w != "" {
-		t.fatalf("%s: picked %s, %s", fmt.Sprintf(format, args...), answer(i), w)
+	if f, want := t.judge(r, v, i); f != nothing {
+		t.fatalf("%s: picked %s, want %s", fmt.Sprintf(format, args...), answer(i), want)
 	}
 	return i
-}
-
-func answer(i int) string {
-	switch i {
-	case policies.None:
-		return "none"
-	case policies.Rejected:
-		return "a refusal of the request"
-	}
-	return fmt.Sprint(i)
-}
-
-// wrong says what is wrong with answer i to r in v, or "".
-func (o Options) wrong(r *policies.Request, v *policies.View, i int) string {
-	candidates := v.Candidates(r)
-	switch {
-	case i == policies.Rejected && o.MayReject:
-		return ""
-	case candidates == nil && i == policies.None:
-		return ""
-	case candidates == nil:
-		return "want none: nothing is left"
-	case i == policies.None:
-		return "want an endpoint: some are left"
-	case !v.Usable(i):
-		return "want an endpoint that is in range and usable"
-	case r.HasTried(uint32(i)):
-		return "want an endpoint that is not tried"
-	case v.Table.Endpoints[i].Weight == 0:
-		return "want an endpoint of weight above 0"
-	case !o.AnyTier && tier(v, i) != tier(v, int(candidates[0])):
-		return "want an endpoint of the first tier that has one left"
-	}
-	return ""
-}
-
-func tier(v *policies.View, i int) int {
-	return min(int(v.Table.Endpoints[i].Tier), len(v.TierEnd)-1)
 }

@@ -3,7 +3,8 @@
 //
 // Laws without a claim hold for every policy: a pick is in range, usable, not tried and of a weight above 0; None is
 // answered if and only if nothing is left; equal seeds give equal traces; a pick allocates nothing; all of it stays
-// true while goroutines pick and tables and views are swapped. What a policy promises beyond that it claims in Options.
+// true while goroutines pick and tables and views are swapped. What a policy promises beyond that it claims in Options:
+// its shares, that nobody starves, that better tiers come first, that keys stay where they are.
 package policytest
 
 import (
@@ -23,6 +24,8 @@ const (
 	Evenly
 	// ByLoad: in proportion to weight while requests are in flight at all of them and take equally long.
 	ByLoad
+	// Some: every endpoint gets requests; how many is not promised.
+	Some
 	// Unclaimed: nothing is promised, not even that every endpoint gets requests (a primary and its standby).
 	Unclaimed
 )
@@ -32,6 +35,11 @@ type Options struct {
 	Shares Shares
 	// AnyTier: a pick may leave an untried endpoint of a better tier aside.
 	AnyTier bool
+	// Keyed: a request with a key goes where others with that key go, while nothing is in flight.
+	Keyed bool
+	// Moves is the largest part, 0..1, of the keys of other endpoints that move when one comes or goes. One that is down
+	// moves none.
+	Moves float64
 	// MayReject: the policy refuses requests now and then.
 	MayReject bool
 	// Shape, if not nil, changes each endpoint that the kit makes, before any table is built: flags, zone, metadata.

@@ -78,9 +78,14 @@ func (o Options) table(gen uint32, endpoints ...policies.Endpoint) *policies.Tab
 	return Table(gen, endpoints...)
 }
 
-// anyTable makes a table of up to 24 endpoints in up to 6 tiers, some of weight 0, with requests in flight.
+// anyTable makes a table of up to 24 endpoints in up to 6 tiers, some of weight 0, with requests in flight. Every eighth
+// has two at most.
 func (o Options) anyTable(g *rand.Rand, gen uint32) *policies.Table {
-	endpoints := make([]policies.Endpoint, g.IntN(25))
+	most := 24
+	if gen%8 == 0 {
+		most = 2
+	}
+	endpoints := make([]policies.Endpoint, g.IntN(most+1))
 	scale := []uint32{1, 10, policies.MaxWeight}[g.IntN(3)]
 	tiers := 1 + g.IntN(6)
 	for i := range endpoints {
