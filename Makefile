@@ -5,7 +5,7 @@ VERSION := $(shell git describe --always --dirty 2>/dev/null || echo unknown)
 LDFLAGS := -s -w -X github.com/weir-lb/weir/internal/cli.version=$(VERSION)
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo run test check race fuzz bench plugins tools
+.PHONY: help build demo run test check race fuzz bench sim plugins tools
 
 help: ## show this
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -40,6 +40,9 @@ fuzz: ## each fuzz target for FUZZTIME (default 30s)
 
 bench: ## micro-benchmarks, ten counts, for benchstat
 	$(GO) test -run '^$$' -bench . -benchmem -count=10 ./policies/... ./wasmhost/... ./gateway/internal/...
+
+sim: ## every published figure beside ours: G1..G5 and E1..E12, whole; some minutes
+	@WEIR_EXPERIMENTS=whole $(GO) test -json -timeout=30m -run '^TestPublished' ./policies/... ./internal/scenario | $(GO) run ./internal/experiments/table
 
 plugins: ## build the example policies again (needs clang, lld, wabt, npm)
 	examples/plugins/build.sh

@@ -26,6 +26,7 @@ var mayImport = map[string][]string{
 	"internal/scenario":            {"internal/form", "policies", "policies/sim", "wasmhost"},
 	"internal/workbench":           {"internal/form", "policies", "policies/policytest", "policies/recording", "wasmhost", "wasmhost/sdk"},
 	"internal/demo":                {"gateway", "discovery/consul/agent", "examples/plugins"},
+	"internal/experiments/table":   {"internal/experiments"},
 	"internal/form/formtest":       {"internal/form"},
 	"gateway":                      {"gateway/internal/...", "discovery", "discovery/consul", "wasmhost", "policies", "policies/recording"},
 	"gateway/internal/proxy":       {"gateway/internal/cluster", "gateway/internal/upstream", "policies"},
