@@ -10,7 +10,7 @@ import (
 
 // What changing a policy on its own can meet. The admin API answers 404 and 409.
 var (
-	errNoPolicy   = errors.New("no such policy")
+	errNoPolicy   = errors.New("no such policy in the configuration that is a module")
 	errNoPrevious = errors.New("there is no previous version to return to")
 	errNoShadow   = errors.New("the policy has no shadow to promote")
 	errClosed     = errors.New("shutting down")

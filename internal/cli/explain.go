@@ -59,6 +59,9 @@ func (c explainCmd) Run(s *streams) error {
 const maxExplainAnswer = 16 << 20
 
 func (c explainCmd) ask(body []byte) ([]byte, error) {
+	if strings.HasPrefix(c.Admin, "https://") {
+		return nil, fmt.Errorf("--admin: got %s, want HOST:PORT, for the admin API speaks HTTP", c.Admin)
+	}
 	address := strings.TrimSuffix(strings.TrimPrefix(c.Admin, "http://"), "/")
 	if strings.HasPrefix(address, ":") { // as a gateway's configuration may have it
 		address = "127.0.0.1" + address

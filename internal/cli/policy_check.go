@@ -139,6 +139,7 @@ const large = "A module that carries a language runtime, such as Go's? Say --lar
 
 // hints are for people who see the message for the first time: what it tends to mean, and what to do.
 var hints = []struct{ sign, hint string }{
+	{`it begins ""`, "The file is empty. Did the compiler fail, or write elsewhere?"},
 	{`it begins "(`, "This is WebAssembly in text form. Build it: wat2wasm FILE.wat -o FILE.wasm"},
 	{"a WebAssembly component", "Build a core module: target wasm32-unknown-unknown or wasip1, without wit-bindgen, jco or componentize."},
 	{"another version of the ABI", "Build it with the header of this version: 'weir policy new' writes one into a project."},

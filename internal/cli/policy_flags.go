@@ -31,12 +31,22 @@ func (m moduleFlags) read() ([]byte, error) {
 			return nil, fmt.Errorf("--config: got %s, want JSON, which is what a gateway hands over: %w", m.Config, err)
 		}
 	}
-	wasm, err := os.ReadFile(m.File)
-	if p, ok := errors.AsType[*fs.PathError](err); ok {
-		return nil, fmt.Errorf("%s: %w", p.Path, p.Err)
+	f, err := os.Open(m.File)
+	if err == nil {
+		defer f.Close()
+		var wasm []byte
+		if wasm, err = io.ReadAll(io.LimitReader(f, mostOfModule)); err == nil {
+			return wasm, nil
+		}
 	}
-	return wasm, err
+	if p, ok := errors.AsType[*fs.PathError](err); ok {
+		return nil, fmt.Errorf("%s: %w", shortPath(p.Path), p.Err)
+	}
+	return nil, err
 }
+
+// mostOfModule is more than any module may have, in bytes. A device never ends.
+const mostOfModule = 16 << 20
 
 // options are how the module is loaded, but for name, configuration and clock.
 func (m moduleFlags) options() wasmhost.Options {
