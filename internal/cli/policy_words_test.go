@@ -30,7 +30,7 @@ func weir(t *testing.T, args ...string) (status int, out, err string) {
 // TestWhatIsNoModule reads no more of a file than a module can have.
 func TestWhatIsNoModule(t *testing.T) {
 	for file, want := range map[string]string{
-		"/dev/zero": "the module has 16777216 bytes, want at most 8388608",
+		"/dev/zero": "16777216 bytes, want at most 8388608",
 		"testdata":  "weir: testdata: is a directory",
 		"none":      "weir: none: no such file or directory",
 	} {
