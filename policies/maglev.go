@@ -25,15 +25,20 @@ func (Maglev) Build(t *Table) (Picker, error) {
 		if len(members) > maglevEndpoints {
 			size = maglevLarge
 		}
-		seats := make([]maglevSeat, len(members))
-		for k, i := range members {
-			e := t.Endpoints[i]
-			g := splitmix(e.IDHash)
-			seats[k] = maglevSeat{index: i, weight: e.Weight, next: uint32(g.next() % uint64(size)), skip: uint32(g.next()%uint64(size-1)) + 1}
-		}
-		p.tiers[tier] = fillMaglev(seats, size)
+		p.tiers[tier] = maglevSlots(t, members, size)
 	}
 	return p, nil
+}
+
+// maglevSlots is the table that members, whose weights are above 0, fill in: an index into t.Endpoints for each slot.
+func maglevSlots(t *Table, members []uint32, size uint32) []uint32 {
+	seats := make([]maglevSeat, len(members))
+	for k, i := range members {
+		e := t.Endpoints[i]
+		g := splitmix(e.IDHash)
+		seats[k] = maglevSeat{index: i, weight: e.Weight, next: uint32(g.next() % uint64(size)), skip: uint32(g.next()%uint64(size-1)) + 1}
+	}
+	return fillMaglev(seats, size)
 }
 
 type maglev struct{ tiers [numTiers][]uint32 }

@@ -1,14 +1,17 @@
 package policies_test
 
 import (
+	"fmt"
 	"math"
 	"testing"
 
+	"github.com/weir-lb/weir/internal/experiments"
 	"github.com/weir-lb/weir/policies"
 )
 
-// TestPriorities: the figures of Envoy's documentation (load_balancers: priority levels, panic threshold).
-func TestPriorities(t *testing.T) {
+// TestPublishedG5Priorities has the figures of Envoy's documentation (load_balancers: priority levels, panic threshold), which
+// are whole percents.
+func TestPublishedG5Priorities(t *testing.T) {
 	for _, c := range []struct {
 		up    []float64
 		parts []float64 // percent, rounded
@@ -29,8 +32,12 @@ func TestPriorities(t *testing.T) {
 		sum := 0.0
 		for i, s := range policies.Priorities(c.up, 1.4, 0.5) {
 			sum += s.Part
-			if math.Abs(100*s.Part-c.parts[i]) > 0.6 || s.Panic != c.panic[i] {
-				t.Errorf("up %v: tier %d gets %.1f %% (panic %v), want %v (%v)", c.up, i, 100*s.Part, s.Panic, c.parts[i], c.panic[i])
+			experiments.Hold(t, experiments.Row{
+				ID: "G5", What: fmt.Sprintf("tiers of which %v are up: what tier %d gets", c.up, i), Source: "Envoy, priority levels",
+				Published: c.parts[i], Ours: 100 * s.Part, Tolerance: 0.5, Unit: "%",
+			})
+			if s.Panic != c.panic[i] {
+				t.Errorf("up %v: panic in tier %d is %v, want %v", c.up, i, s.Panic, c.panic[i])
 			}
 		}
 		if math.Abs(sum-1) > 1e-9 {

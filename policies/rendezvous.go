@@ -6,7 +6,7 @@ import "math"
 // weight: Thaler and Ravishankar, IEEE/ACM Trans. Netw. 6(1), 1998). When an endpoint leaves, its keys alone move, each to
 // the next in its own order; retries follow that order. Weights are honoured exactly: score -weight/ln(u), u being the
 // hash as a number in (0, 1) (Schindelhauer and Schomaker, SPAA 2005). It needs no table and looks at every
-// candidate: above some 20 endpoints, or 100 of equal weight, maglev and ring_hash are cheaper. A request without a key
+// candidate: above some 20 endpoints maglev and ring_hash are cheaper. A request without a key
 // gets an endpoint by chance.
 type Rendezvous struct{}
 
@@ -35,12 +35,18 @@ func pairHash(key, id uint64) uint64 {
 // highest returns the untried candidate with the highest score for key, or None.
 func highest(r *Request, v *View, candidates []uint32, key uint64) int {
 	best, top := None, math.Inf(-1)
+	var hash uint64 // of the best
+	var weight uint32
 	for _, i := range candidates {
 		e := v.Table.Endpoints[i]
-		// The upper 53 bits, and a half so that 0 is left out: ln is finite and below 0.
-		u := (float64(pairHash(key, e.IDHash)>>11) + 0.5) / (1 << 53)
+		h := pairHash(key, e.IDHash) >> 11 // as many bits as a float64 has
+		if h <= hash && e.Weight <= weight {
+			continue // no higher score, and no logarithm to know it
+		}
+		// A half more, so that 0 is left out: ln is finite and below 0.
+		u := (float64(h) + 0.5) / (1 << 53)
 		if score := -float64(e.Weight) / math.Log(u); score > top && !r.HasTried(i) {
-			best, top = int(i), score
+			best, top, hash, weight = int(i), score, h, e.Weight
 		}
 	}
 	return best

@@ -97,6 +97,11 @@ func newRing(t *Table, members []uint32) ring {
 	} else {
 		down = bits.Len64((total - 1) / want)
 	}
+	return layRing(t, members, up, down)
+}
+
+// layRing gives each of members weight << up >> down points, at least one.
+func layRing(t *Table, members []uint32, up, down int) ring {
 	var points ring
 	for _, i := range members {
 		e := t.Endpoints[i]
