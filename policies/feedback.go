@@ -10,6 +10,7 @@ type Feedback struct {
 	Tag      uint64 // Request.Tag of the pick that chose the endpoint
 	Shadow   uint64 // Request.ShadowTag of that pick
 	Instance uint32 // Request.Instance of that pick
+	Inflight uint32 // requests that the endpoint had in flight here when the attempt began, itself not counted
 	Attempt  uint8  // 0 for the first
 	Final    bool   // no further attempt of the request follows
 	Unmade   bool   // the policy named the endpoint, and no attempt was made: time, budget or the request's nature forbade it

@@ -28,16 +28,22 @@ func (PeakEWMA) Build(t *Table) (Picker, error) { return &peakEWMA{newAliases(t)
 
 // Observe implements [Observer].
 func (PeakEWMA) Observe(v *View, f Feedback) {
-	took := f.Total
+	if took, ok := responseTime(&f); ok {
+		v.Table.Endpoints[f.Endpoint].peak.observe(f.Now, took)
+	}
+}
+
+// responseTime returns what an attempt says of how fast its endpoint is, if it says anything.
+func responseTime(f *Feedback) (took time.Duration, ok bool) {
 	switch {
 	case f.Class == Cancelled || f.Class == PoolExhausted:
-		return // neither is the endpoint's
+		return 0, false // neither is the endpoint's
 	case f.Class.EndpointFault():
-		took = max(took, failCost)
+		return max(f.Total, failCost), true
 	case f.FirstByte > 0:
-		took = f.FirstByte
+		return f.FirstByte, true
 	}
-	v.Table.Endpoints[f.Endpoint].peak.observe(f.Now, took)
+	return f.Total, true
 }
 
 type peakEWMA struct{ tiers aliases }

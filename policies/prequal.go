@@ -5,22 +5,26 @@ import (
 	"sync/atomic"
 )
 
-// Prequal draws five endpoints of the first usable tier by weight and chooses by the hot-cold lexicographic rule: an
+// Prequal draws sixteen endpoints of the first usable tier by weight and chooses by the hot-cold lexicographic rule: an
 // endpoint is hot if it has more requests in flight than 84 % of those that were drawn of late; of the cold ones that
 // were drawn the fastest is taken, and if all are hot, the one with the fewest requests in flight (Wydrowski et al.: Load is
 // not what you should balance: introducing Prequal, NSDI 2024). So response times decide while nobody is overloaded, and
 // requests in flight as soon as somebody is.
 //
-// In the paper clients probe servers and keep a pool of answers, to hide the time that asking takes. A gateway that sees all
-// of the traffic asks its own counters, which takes no time, so that every draw is a fresh probe. Where several gateways
+// In the paper clients probe servers and keep a pool of sixteen answers, to hide the time that asking takes. A gateway that
+// sees all of the traffic asks its own counters, which takes no time, so that every draw is a fresh probe. Where several gateways
 // share endpoints, its counters show a part; endpoints that report their load (column load_ppm) are judged by that.
+//
+// The response time is that to expect with as many requests in flight as the endpoint has now, from those that found as many.
+// That of all would say of an endpoint which was busy that it is slow, now that it is idle: with a queue at each of 20 endpoints
+// and 90 % load, all went to one after the other, and queues grew without bound.
 //
 // A failed attempt counts as slow, as in [PeakEWMA]. With fewer than eight endpoints in a tier the rule has too little to
 // choose from and did worse than round robin in others' measurements: [P2C] decides there.
 type Prequal struct{}
 
 const (
-	prequalProbes  = 5
+	prequalProbes  = 16
 	prequalMinimum = 8
 	prequalHot     = 0.84 // 2^-0.25: the quantile of requests in flight above which an endpoint is hot
 	prequalStep    = 0.05 // how far the estimate of that quantile moves at a draw, as a part of it
@@ -32,7 +36,11 @@ func (Prequal) Build(t *Table) (Picker, error) {
 }
 
 // Observe implements [Observer].
-func (Prequal) Observe(v *View, f Feedback) { PeakEWMA{}.Observe(v, f) }
+func (Prequal) Observe(v *View, f Feedback) {
+	if took, ok := responseTime(&f); ok {
+		v.Table.Endpoints[f.Endpoint].pace.observe(f.Now, f.Inflight, took)
+	}
+}
 
 type prequal struct {
 	small p2c // decides in a small fleet
@@ -58,7 +66,7 @@ func (p *prequal) Pick(r *Request, v *View) int {
 	if best.reports {
 		t.busy.observe(best.load)
 	}
-	for range prequalProbes - 1 {
+	for range min(prequalProbes, len(candidates)) - 1 {
 		i := draw(r, v, members, candidates, best.index, &g)
 		if i == None {
 			break
@@ -82,7 +90,8 @@ type probe struct {
 }
 
 func (q *probe) take(hot, busy float64, e *Endpoint, now int64, i int) {
-	q.index, q.inflight, q.cost = i, float64(e.Inflight())/float64(e.Weight), e.peak.at(now)
+	inflight := e.Inflight()
+	q.index, q.inflight, q.cost = i, float64(inflight)/float64(e.Weight), e.pace.at(now, inflight)
 	load := e.State.Load(ColLoadPPM)
 	if q.reports = load != Unknown; q.reports {
 		q.load = float64(load)

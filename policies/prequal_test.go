@@ -37,8 +37,8 @@ func TestPrequal(t *testing.T) {
 			hear(v, i, time.Duration(10+i)*time.Millisecond, policies.OK)
 		}
 		got := count(p, v, 2000)
-		// The fastest is among five draws of ten, and then it wins: 1 - C(9,5)/C(10,5), with replacement 1-(9/10)^5 = 0.41.
-		if got[0] < 700 || got[9] > 20 {
+		// The fastest is among ten draws of ten, and then it wins: 1-(9/10)^10 = 0.65.
+		if got[0] < 1200 || got[9] > 20 {
 			t.Errorf("picks %v, want most at endpoint 0 and hardly any at 9", got)
 		}
 	})
@@ -63,6 +63,18 @@ func TestPrequal(t *testing.T) {
 		count(p, v, 2000) // until the threshold has come up to 0.3
 		if got := count(p, v, 2000); got[0] > 400 {
 			t.Errorf("picks %v, want few at endpoint 0", got)
+		}
+	})
+	t.Run("one that was slow while it was busy is not when it is idle", func(t *testing.T) {
+		_, v, p := fleet(10)
+		for i := range 10 {
+			hear(v, i, time.Duration(10+i)*time.Millisecond, policies.OK)
+		}
+		policies.Prequal{}.Observe(v, policies.Feedback{
+			Outcome: policies.Outcome{Endpoint: 0, Class: policies.OK, Total: time.Second}, Now: 2, Inflight: 30,
+		})
+		if got := count(p, v, 2000); got[0] < 1200 {
+			t.Errorf("picks %v, want most at endpoint 0", got)
 		}
 	})
 	t.Run("one that fails fast is slow", func(t *testing.T) {

@@ -156,11 +156,12 @@ const (
 const Unknown = 0xffffffff
 
 // State is what is known of an endpoint now. It outlives tables: counters carry over from one generation to the next.
-// All of it is atomic and padded to two cache lines, so that neighbours do not slow each other.
+// All of it is atomic and padded to whole cache lines, so that neighbours do not slow each other.
 type State struct {
 	cols [NumColumns]atomic.Uint32
 	peak peak
-	_    [128 - 4*NumColumns - 16]byte
+	pace pace
+	_    [256 - 4*NumColumns - 16 - 16*paceSlots]byte
 }
 
 // NewState returns the state of an endpoint of which nothing is known but h.

@@ -146,7 +146,7 @@ func (q *request) place(i int) {
 	a := q.stage.actors[e.Name]
 	q.sticky = q.r.SetSticky
 	q.attempts = append(q.attempts, attempt{endpoint: e.Name})
-	f := policies.Feedback{Num: e.Num, Tag: q.r.Tag, Instance: q.r.Instance, Attempt: q.r.Attempt}
+	f := policies.Feedback{Num: e.Num, Tag: q.r.Tag, Instance: q.r.Instance, Inflight: e.Inflight(), Attempt: q.r.Attempt}
 	if a == nil { // removed, and the request holds an older view
 		q.finish(i, nil, policies.Outcome{Class: policies.Refused, Load: -1}, f)
 		return

@@ -241,6 +241,7 @@ func (c *codec) feedback(f *policies.Feedback, before int64) {
 	num(c, &f.Tag)
 	num(c, &f.Shadow)
 	num(c, &f.Instance)
+	num(c, &f.Inflight)
 	num(c, &f.Attempt)
 	c.flag(&f.Final)
 	c.flag(&f.Loser)

@@ -106,7 +106,7 @@ func (tr *traffic) one(g *rand.Rand) {
 			o = policies.Outcome{Endpoint: i, Class: policies.Refused, Total: time.Millisecond, Load: -1}
 		}
 		if ob, ok := tr.policy.(policies.Observer); ok {
-			ob.Observe(s.view, policies.Feedback{Outcome: o, Now: time.Now().UnixNano(), Num: e.Num, Tag: r.Tag, Instance: r.Instance, Attempt: r.Attempt, Final: o.Class == policies.OK})
+			ob.Observe(s.view, policies.Feedback{Outcome: o, Now: time.Now().UnixNano(), Num: e.Num, Tag: r.Tag, Instance: r.Instance, Inflight: e.Inflight(), Attempt: r.Attempt, Final: o.Class == policies.OK})
 		}
 		e.AddInflight(-1)
 		r.MarkTried(uint32(i))

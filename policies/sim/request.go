@@ -42,6 +42,7 @@ type attempt struct {
 	tag      uint64
 	shadow   uint64
 	instance uint32
+	inflight uint32 // at the endpoint when it began
 }
 
 func (w *world) newRequest() int32 {
@@ -168,6 +169,7 @@ func (w *world) start(i, endpoint int32) {
 	*a = attempt{
 		gen: a.gen, request: i, endpoint: endpoint, start: w.now, number: r.ask.Attempt,
 		tag: r.ask.Tag, shadow: r.ask.ShadowTag, instance: r.ask.Instance,
+		inflight: w.gateways[r.gateway].table.Endpoints[endpoint].Inflight(),
 	}
 	r.attempt = n
 	w.gateways[r.gateway].began(w, int(endpoint))
@@ -296,7 +298,8 @@ func (w *world) close(n int32, o policies.Outcome, final, loser bool) {
 	g.inflight--
 	if g.observer != nil {
 		g.observer.Observe(g.view, policies.Feedback{
-			Outcome: o, Now: w.now, Num: e.Num, Tag: a.tag, Shadow: a.shadow, Instance: a.instance, Attempt: a.number, Final: final, Loser: loser,
+			Outcome: o, Now: w.now, Num: e.Num, Tag: a.tag, Shadow: a.shadow, Instance: a.instance, Inflight: a.inflight,
+			Attempt: a.number, Final: final, Loser: loser,
 		})
 	}
 	a.over = true

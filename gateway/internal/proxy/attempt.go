@@ -23,14 +23,14 @@ type attempt struct {
 
 // begin counts an attempt at endpoint i, which the policy has just chosen.
 func (x *exchange) begin(a *attempt, i int) {
-	r := &x.req
+	r, e := &x.req, x.snap.Table.Endpoints[i]
 	*a = attempt{
 		endpoint: x.snap.Endpoints[i],
 		began:    time.Now(),
 		sticky:   r.SetSticky,
 		outcome:  policies.Outcome{Endpoint: i, Class: policies.Reset, Load: -1},
 		feedback: policies.Feedback{
-			Num: x.snap.Table.Endpoints[i].Num, Tag: r.Tag, Shadow: r.ShadowTag, Instance: r.Instance, Attempt: r.Attempt,
+			Num: e.Num, Tag: r.Tag, Shadow: r.ShadowTag, Instance: r.Instance, Inflight: e.Inflight(), Attempt: r.Attempt,
 		},
 	}
 	a.endpoint.Begin()
