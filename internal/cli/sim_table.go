@@ -92,11 +92,7 @@ func (p simTable) verdicts(r *scenario.Report) {
 			} else {
 				word = p.red("FAIL")
 			}
-			metric := v.Metric
-			if v.From > 0 || v.To > 0 {
-				metric += " " + v.Span()
-			}
-			p.printf("  %-22s %-22s %-18s %-26s %-12s %s\n", one.Case, one.Policy, metric, v.Wanted(), v.Had(), word)
+			p.printf("  %-22s %-22s %-18s %-26s %-12s %s\n", one.Case, one.Policy, v.What(), v.Wanted(), v.Had(), word)
 		}
 	}
 	if n > 0 {

@@ -2,6 +2,7 @@ package scenario
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 
 	"github.com/weir-lb/weir/internal/form"
@@ -29,6 +30,11 @@ func (s *Scenario) check() form.Errors {
 			c.fail(at, "no name", "a name")
 		}
 		c.comparison(one.Compare, at+".compare")
+	}
+	for _, name := range slices.Sorted(maps.Keys(s.Policies)) {
+		if p := s.Policies[name]; (p.Wasm == "") == (p.Choices == 0) {
+			c.fail("policies."+name, "both of wasm and choices, or neither", "one of them")
+		}
 	}
 	for i, f := range s.Faults {
 		c.fault(form.Item("faults", i), f)
@@ -140,11 +146,15 @@ func (c *checker) expectation(at string, e Expect) {
 		c.fail(at, "no policy or no metric", "both")
 		return
 	}
-	if !c.knows(e.Policy) {
-		c.fail(at+".policy", form.Quote(e.Policy), "a known policy%s", form.Nearest(e.Policy, policies.Names()))
+	for path, name := range map[string]string{at + ".policy": e.Policy, at + ".than.policy": e.Than.Policy} {
+		if name != "" && !c.knows(name) {
+			c.fail(path, form.Quote(name), "a known policy%s", form.Nearest(name, policies.Names()))
+		}
 	}
-	if e.Case != "" && !slices.ContainsFunc(c.Cases, func(k Case) bool { return k.Name == e.Case }) {
-		c.fail(at+".case", form.Quote(e.Case), "the name of a case")
+	for path, name := range map[string]string{at + ".case": e.Case, at + ".than.case": e.Than.Case} {
+		if name != "" && !slices.ContainsFunc(c.Cases, func(k Case) bool { return k.Name == name }) {
+			c.fail(path, form.Quote(name), "the name of a case")
+		}
 	}
 	if e.Want == "" && e.AtMost == "" && e.AtLeast == "" || (e.Want == "") != (e.Within == "") {
 		c.fail(at, "no figure", "want and within, at_most or at_least")

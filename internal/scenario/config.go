@@ -34,6 +34,7 @@ func (s *Scenario) changed(c Case) *Scenario {
 		n.Arrivals.Rate, n.Arrivals.Load, n.Arrivals.Steps, n.Arrivals.Trace = c.Rate, c.Load, nil, ""
 	}
 	n.Requests = cmp.Or(c.Requests, s.Requests)
+	n.Runs = cmp.Or(c.Runs, s.Runs)
 	n.Gateways = cmp.Or(c.Gateways, s.Gateways)
 	n.Fan = cmp.Or(c.Fan, s.Fan)
 	n.Service = cmp.Or(c.Service, s.Service)

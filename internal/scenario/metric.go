@@ -42,7 +42,7 @@ var metrics = []Metric{
 	{"amplification", Plain, func(r *sim.Result) float64 { return r.Amplification() }},
 	{"retries", Plain, func(r *sim.Result) float64 { return float64(r.Retries) }},
 	{"extra", Share, func(r *sim.Result) float64 { return r.Amplification() - 1 }},
-	{"peak", Plain, func(r *sim.Result) float64 { return float64(r.Peak) }},
+	{"peak", Plain, func(r *sim.Result) float64 { return r.Peak }},
 	{"peak_over_part", Plain, func(r *sim.Result) float64 { return r.PeakOverPart }},
 	{"over_bound", Plain, func(r *sim.Result) float64 { return float64(r.OverBound) }},
 	{"max_over_mean", Plain, func(r *sim.Result) float64 {

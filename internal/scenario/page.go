@@ -118,11 +118,7 @@ func (r *Report) pageCase(name string) pageCase {
 		cdf, p99, failed, busy = append(cdf, l), append(p99, p), append(failed, f), append(busy, b)
 		c.Heats = append(c.Heats, pageHeat{one.Policy, colour, heat(loads(one.Result), float64(most))})
 		for _, v := range one.Verdicts {
-			metric := v.Metric
-			if v.From > 0 || v.To > 0 {
-				metric += " " + v.Span()
-			}
-			c.Verdicts = append(c.Verdicts, pageVerdict{one.Policy, metric, v.Wanted(), v.Had(), v.Source, v.OK})
+			c.Verdicts = append(c.Verdicts, pageVerdict{one.Policy, v.What(), v.Wanted(), v.Had(), v.Source, v.OK})
 		}
 	}
 	clock := axis{label: "time", min: 0, max: 0, text: clockText}

@@ -9,6 +9,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -119,6 +120,9 @@ func (s *Scenario) Run(ctx context.Context, o Options) (*Report, error) {
 		}
 		r.Runs = append(r.Runs, one)
 	}
+	for _, one := range r.Runs {
+		one.judge(r)
+	}
 	return r, nil
 }
 
@@ -149,8 +153,29 @@ func (b *bench) close() {
 	_ = b.host.Close()
 }
 
-// run makes one run.
+// run makes one run, or as many as the scenario has, one after the other, and adds up what they come to.
 func (b *bench) run(ctx context.Context, p plan, seed uint64, progress func(share float64) bool) (*Run, error) {
+	one := &Run{Case: p.name, Policy: p.policy}
+	begin := time.Now()
+	for n := range p.scenario.Runs {
+		r, err := b.once(ctx, p, seed+uint64(n), one, func(share float64) bool {
+			return progress((float64(n) + share) / float64(p.scenario.Runs))
+		})
+		if err != nil {
+			return nil, err
+		}
+		if n == 0 {
+			one.Result = r
+		} else {
+			one.Result.Add(r)
+		}
+	}
+	one.Took = time.Since(begin)
+	return one, nil
+}
+
+// once makes one run with that seed.
+func (b *bench) once(ctx context.Context, p plan, seed uint64, one *Run, progress func(share float64) bool) (*sim.Result, error) {
 	c, err := p.scenario.config(seed)
 	if err != nil {
 		return nil, err
@@ -165,55 +190,58 @@ func (b *bench) run(ctx context.Context, p plan, seed uint64, progress func(shar
 		}
 		return progress(min(share, 1))
 	}
-	one := &Run{Case: p.name, Policy: p.policy}
-	var guests []*wasmhost.Policy
-	if native, ok := policies.ByName(p.policy); ok && b.Policies[p.policy] == nil {
+	if native := b.native(p.policy); native != nil {
 		c.Policy = func(int, func() int64) (policies.Policy, error) { return native, nil }
-	} else {
-		module, err := b.module(p.policy)
-		if err != nil {
-			return nil, err
-		}
-		if module.name == "" {
-			return nil, fmt.Errorf("got %q, want a built-in policy (%s), one under policies, or a file that ends in .wasm",
-				p.policy, strings.Join(policies.Names(), ", "))
-		}
-		one.Policy = module.name
-		var loaded []*wasmhost.Module
-		defer func() {
-			for i, g := range guests {
-				_ = errors.Join(g.Close(), loaded[i].Close())
-			}
-		}()
-		c.Policy = func(gateway int, now func() int64) (policies.Policy, error) {
-			m, err := b.host.Load(ctx, module.wasm, module.with(now))
-			if err != nil {
-				return nil, fmt.Errorf("refused at step %w", err)
-			}
-			if gateway == 0 {
-				held, err := b.host.Load(ctx, module.wasm, module.with(now))
-				if err == nil {
-					b.held = append(b.held, held)
-				}
-			}
-			g := m.NewPolicy(b.Name, module.fallback, &policies.NextEndpoint{Conditions: sim.Conditions()})
-			guests, loaded = append(guests, g), append(loaded, m)
-			return g, nil
-		}
+		return sim.Run(c)
 	}
-	begin := time.Now()
-	if one.Result, err = sim.Run(c); err != nil {
+	module, err := b.module(p.policy)
+	if err != nil {
 		return nil, err
 	}
-	one.Took = time.Since(begin)
-	if len(guests) > 0 {
-		one.Guest = new(Guest)
-		for _, g := range guests {
-			one.Guest.Add(g.Stats())
-		}
+	if module.name == "" {
+		return nil, fmt.Errorf("got %q, want a built-in policy (%s), one under policies, or a file that ends in .wasm",
+			p.policy, strings.Join(policies.Names(), ", "))
 	}
-	one.judge(b.Scenario)
-	return one, nil
+	one.Policy = module.name
+	if one.Guest == nil {
+		one.Guest = new(Guest)
+	}
+	var guests []*wasmhost.Policy
+	var loaded []*wasmhost.Module
+	defer func() {
+		for i, g := range guests {
+			one.Guest.Add(g.Stats())
+			_ = errors.Join(g.Close(), loaded[i].Close())
+		}
+	}()
+	c.Policy = func(gateway int, now func() int64) (policies.Policy, error) {
+		m, err := b.host.Load(ctx, module.wasm, module.with(now))
+		if err != nil {
+			return nil, fmt.Errorf("refused at step %w", err)
+		}
+		if gateway == 0 {
+			held, err := b.host.Load(ctx, module.wasm, module.with(now))
+			if err == nil {
+				b.held = append(b.held, held)
+			}
+		}
+		g := m.NewPolicy(b.Name, module.fallback, &policies.NextEndpoint{Conditions: sim.Conditions()})
+		guests, loaded = append(guests, g), append(loaded, m)
+		return g, nil
+	}
+	return sim.Run(c)
+}
+
+// native returns the policy of that name if it is no module, nil otherwise.
+func (b *bench) native(name string) policies.Policy {
+	switch own, builtIn := b.Policies[name], policies.Policy(nil); {
+	case own == nil:
+		builtIn, _ = policies.ByName(name)
+		return builtIn
+	case own.Choices > 0:
+		return policies.P2C{Choices: own.Choices}
+	}
+	return nil
 }
 
 // module is a Wasm policy that is not yet loaded.
@@ -255,40 +283,63 @@ func (b *bench) module(name string) (m module, err error) {
 	return m, err
 }
 
-// judge holds a run to what is expected of it. A module is held to what is expected of a policy of its name.
-func (r *Run) judge(s *Scenario) {
-	for _, e := range s.Expect {
+// judge holds a run to what is expected of it, as far as the other runs that this names are in the report. A module is held
+// to what is expected of a policy of its name.
+func (r *Run) judge(of *Report) {
+	for _, e := range of.Scenario.Expect {
 		if e.Policy != strings.TrimSuffix(r.Policy, ".wasm") || e.Case != "" && e.Case != r.Case {
 			continue
 		}
 		metric, _ := metricOf(e.Metric)
-		v := Verdict{Expect: e, Unit: metric.Unit, OK: true}
-		of := r.Result
-		if e.From > 0 || e.To > 0 {
-			of = part(of, e.From, e.To)
+		v := Verdict{Expect: e, Unit: metric.Unit, OK: true, Got: e.figure(metric, r)}
+		if e.Than != (Than{}) {
+			other := of.find(cmp.Or(e.Than.Case, r.Case), cmp.Or(e.Than.Policy, r.Policy))
+			if other == nil {
+				continue
+			}
+			v.Unit = Plain
+			v.Got /= e.figure(metric, other)
 		}
-		v.Got = metric.of(of)
 		if e.Want != "" {
-			want, _ := parseFigure(e.Want)
-			v.OK = math.Abs(v.Got-want) <= e.tolerance(metric.Unit, want)+1e-12
+			v.OK = math.Abs(v.Got-v.Figure(e.Want)) <= v.Tolerance()+1e-12
 		}
 		if e.AtMost != "" {
-			most, _ := parseFigure(e.AtMost)
-			v.OK = v.OK && v.Got <= most+1e-12
+			v.OK = v.OK && v.Got <= v.Figure(e.AtMost)+1e-12
 		}
 		if e.AtLeast != "" {
-			least, _ := parseFigure(e.AtLeast)
-			v.OK = v.OK && v.Got >= least-1e-12
+			v.OK = v.OK && v.Got >= v.Figure(e.AtLeast)-1e-12
 		}
 		r.Verdicts = append(r.Verdicts, v)
 	}
 }
 
-// tolerance is how far a figure may be off: a percentage is of what is wanted, but points where that is a share itself.
-func (e *Expect) tolerance(u Unit, want float64) float64 {
-	x, _ := parseFigure(e.Within)
-	if strings.HasSuffix(e.Within, "%") && u != Share {
-		return x * math.Abs(want)
+// figure is what m came to in r, or in the part of it that e is about.
+func (e *Expect) figure(m Metric, r *Run) float64 {
+	if e.From > 0 || e.To > 0 {
+		return m.of(part(r.Result, e.From, e.To))
+	}
+	return m.of(r.Result)
+}
+
+func (r *Report) find(name, policy string) *Run {
+	i := slices.IndexFunc(r.Runs, func(one *Run) bool { return one.Case == name && one.Policy == policy })
+	if i < 0 {
+		return nil
+	}
+	return r.Runs[i]
+}
+
+// Figure reads a figure that is expected, in the unit of Got: seconds, a share of 1, or a plain number.
+func (v *Verdict) Figure(text string) float64 {
+	x, _ := parseFigure(text)
+	return x
+}
+
+// Tolerance is how far Got may be off Want: a percentage is of what is wanted, but points where that is a share itself.
+func (v *Verdict) Tolerance() float64 {
+	x := v.Figure(v.Within)
+	if strings.HasSuffix(v.Within, "%") && v.Unit != Share {
+		return x * math.Abs(v.Figure(v.Want))
 	}
 	return x
 }
@@ -306,6 +357,18 @@ func (v *Verdict) Wanted() string {
 		all = append(all, "at most "+v.AtMost)
 	}
 	return strings.Join(all, ", ")
+}
+
+// What names the metric, the part of the run and the other run: "p99 from 20s", "p99 over that of p2c".
+func (v *Verdict) What() string {
+	text := v.Metric
+	if v.From > 0 || v.To > 0 {
+		text += " " + v.Span()
+	}
+	if v.Than != (Than{}) {
+		text += " over that of " + label(v.Than.Case, v.Than.Policy)
+	}
+	return text
 }
 
 // Had is what there was, in the unit of the metric.

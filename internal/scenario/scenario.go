@@ -28,6 +28,7 @@ type Scenario struct {
 	Zone     string             `yaml:"zone"`
 	Requests int                `yaml:"requests" default:"0" min:"1" max:"100000000" zero:"as many as come in duration"`
 	Duration time.Duration      `yaml:"duration" default:"0s" min:"1ms" max:"8760h" zero:"until all requests came"`
+	Runs     int                `yaml:"runs" default:"1" min:"1" max:"100"`
 	WarmUp   float64            `yaml:"warm_up" as:"percent" default:"20%" min:"0%" max:"90%"`
 	Fan      int                `yaml:"fan" default:"1" min:"1" max:"10000"`
 	Timeout  time.Duration      `yaml:"timeout" default:"0s" min:"1us" max:"1h" zero:"none"`
@@ -122,10 +123,11 @@ type Trouble struct {
 	Cores float64       `yaml:"cores" default:"0" min:"0.01" max:"10000" zero:"its own"`
 }
 
-// Policy is a module to compare.
+// Policy is a module to compare, or a built-in policy that is not as it comes.
 type Policy struct {
 	Name     string          `yaml:"-"`
 	Wasm     string          `yaml:"wasm"`
+	Choices  int             `yaml:"choices" default:"0" min:"2" max:"10" zero:"the policy is a module"` // of p2c, in place of a module
 	Config   json.RawMessage `yaml:"config"`
 	Fallback string          `yaml:"fallback" as:"built-in" default:"p2c"`
 	Large    bool            `yaml:"large"`
@@ -138,6 +140,7 @@ type Case struct {
 	Rate     float64       `yaml:"rate" default:"0" min:"0.001" max:"10000000" zero:"as it is"`
 	Load     float64       `yaml:"load" as:"percent" default:"0%" min:"1%" max:"1000%" zero:"as it is"`
 	Requests int           `yaml:"requests" default:"0" min:"1" max:"100000000" zero:"as it is"`
+	Runs     int           `yaml:"runs" default:"0" min:"1" max:"100" zero:"as it is"`
 	Gateways int           `yaml:"gateways" default:"0" min:"1" max:"1000" zero:"as it is"`
 	Fan      int           `yaml:"fan" default:"0" min:"1" max:"10000" zero:"as it is"`
 	Service  string        `yaml:"service" as:"times"`
@@ -154,6 +157,7 @@ type Expect struct {
 	Case    string        `yaml:"case"` // "": each
 	Policy  string        `yaml:"policy" as:"policy"`
 	Metric  string        `yaml:"metric" as:"metric"`
+	Than    Than          `yaml:"than"`
 	From    time.Duration `yaml:"from" default:"0s" min:"0s" max:"8760h"`
 	To      time.Duration `yaml:"to" default:"0s" min:"1ms" max:"8760h" zero:"the end"`
 	Want    string        `yaml:"want" as:"figure"`
@@ -161,6 +165,12 @@ type Expect struct {
 	AtMost  string        `yaml:"at_most" as:"figure"`
 	AtLeast string        `yaml:"at_least" as:"figure"`
 	Source  string        `yaml:"source" as:"prose"`
+}
+
+// Than is another run: what is expected is the metric over that of the other.
+type Than struct {
+	Case   string `yaml:"case"`               // "": the same
+	Policy string `yaml:"policy" as:"policy"` // "": the same
 }
 
 // Load reads a file. Mistakes are told all at once: the error is of type form.Errors.

@@ -91,7 +91,7 @@ func (g *gateway) began(w *world, i int) {
 		return
 	}
 	here := uint64(e.Inflight())
-	r.Peak = max(r.Peak, int(here))
+	r.Peak = max(r.Peak, float64(here))
 	if w.config.Bound == 0 || g.weight == 0 {
 		return
 	}

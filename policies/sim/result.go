@@ -24,11 +24,12 @@ type Result struct {
 	Servers   []ServerResult
 	Series    []Slice // of the whole run
 
-	Peak         int     // most attempts that a gateway had at an endpoint
+	Peak         float64 // most attempts that a gateway had at an endpoint
 	OverBound    int     // assignments beyond Config.Bound
 	PeakOverPart float64 // most attempts at an endpoint, over the part that was due to it, if there is a Config.Bound
 
 	attempts, retries, hedges, denied, misled int
+	runs                                      int // that were added up; 0 is one
 
 	first  int   // number of the first request that counts
 	from   int64 // time from which requests count
@@ -163,6 +164,51 @@ func (r *Result) finish(w *world) {
 		}
 		r.Servers = append(r.Servers, one)
 	}
+}
+
+// Add makes r what r and o came to together: counts are summed, Utilisation and Elapsed are averages of as many runs as there
+// are, Peak and PeakOverPart too. o must be of the same servers, and is spent.
+func (r *Result) Add(o *Result) {
+	r.runs = max(r.runs, 1)
+	mean := func(a *float64, b float64) { *a += (b - *a) / float64(r.runs+1) }
+	r.Requests += o.Requests
+	r.Failed += o.Failed
+	for k := range r.Classes {
+		r.Classes[k] += o.Classes[k]
+	}
+	r.Sent += o.Sent
+	r.Attempts += o.Attempts
+	r.Retries += o.Retries
+	r.Hedges += o.Hedges
+	r.Denied += o.Denied
+	r.Misled += o.Misled
+	r.Elapsed += (o.Elapsed - r.Elapsed) / time.Duration(r.runs+1)
+	r.Latencies = merge(r.Latencies, o.Latencies)
+	for i := range r.Servers {
+		r.Servers[i].Served += o.Servers[i].Served
+		mean(&r.Servers[i].Utilisation, o.Servers[i].Utilisation)
+	}
+	for k := range min(len(r.Series), len(o.Series)) {
+		a, b := &r.Series[k], &o.Series[k]
+		a.Requests += b.Requests
+		a.Failed += b.Failed
+		a.Latencies = merge(a.Latencies, b.Latencies)
+		for i := range min(len(a.Served), len(b.Served)) {
+			a.Served[i] += b.Served[i]
+			a.Load[i] += (b.Load[i] - a.Load[i]) / (r.runs + 1)
+		}
+	}
+	mean(&r.Peak, o.Peak)
+	mean(&r.PeakOverPart, o.PeakOverPart)
+	r.OverBound += o.OverBound
+	r.runs++
+}
+
+// merge sorts two sorted lists into one.
+func merge(a, b []time.Duration) []time.Duration {
+	a = append(a, b...)
+	slices.Sort(a)
+	return a
 }
 
 // Quantile returns the smallest of sorted values that at least the share q of them does not exceed, 0 if there are none.
