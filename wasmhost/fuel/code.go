@@ -54,8 +54,8 @@ func (p *parser) codeSection() {
 	for i := range n {
 		at := p.at
 		size := p.count("bytes of body", 1, p.left())
-		if size > MaxBody && !p.limits.Large {
-			p.refuse(at, "body of %d bytes, want at most %d, or %d with large: true", size, MaxBody, MaxModule)
+		if size > MaxBody && !p.limits.Large || size > MaxLargeBody {
+			p.refuse(at, "body of %d bytes, want at most %d, or %d with large: true", size, MaxBody, MaxLargeBody)
 		}
 		outer := p.end
 		p.end = p.at + size
@@ -86,7 +86,7 @@ func (p *parser) body(t FuncType, blocks []block) body {
 
 	w := walk{parser: p, f: &f, locals: locals, blocks: append(blocks[:0], block{kind: opBlock}), begin: p.at}
 	w.e = p.e
-	w.e.begin(locals, p.globals, p.mutable)
+	w.e.begin(p.left(), locals, p.globals, p.mutable)
 	w.blocks[0].ways = w.e.open(opBlock, 0, len(t.Results))
 	w.e.call(len(t.Params))
 	w.e.refill()
@@ -99,6 +99,7 @@ func (p *parser) body(t FuncType, blocks []block) body {
 	}
 	w.weigh()
 	p.work += w.e.work()
+	p.kept += w.e.kept()
 	p.e = w.e
 	return f
 }
@@ -128,15 +129,11 @@ func (w *walk) push(kind operands, paid, params, results int) {
 
 // weigh refuses code that would keep the compiler busy: no context stops it.
 func (w *walk) weigh() {
-	most := MaxCompileWork
-	if w.limits.Large {
-		most = MaxLargeWork
+	if w.work+w.e.work() > MaxCompileWork {
+		w.refuse(w.at, "the code so far would take too long to compile: over %v by estimate", time.Duration(MaxCompileWork))
 	}
-	if w.work+w.e.work() > most {
-		w.refuse(w.at, "the code so far would take too long to compile: over %v by estimate", time.Duration(most))
-	}
-	if w.e.bytes() > MaxCompileSpace {
-		w.refuse(w.at, "this function would take too much memory to compile: over %d MiB by estimate", MaxCompileSpace>>20)
+	if w.kept+w.e.bytes() > MaxCompileSpace {
+		w.refuse(w.at, "the code so far would take too much memory to compile: over %d MiB by estimate", MaxCompileSpace>>20)
 	}
 }
 
@@ -169,11 +166,11 @@ func (w *walk) pushLoop(at int) {
 }
 
 // label reads a label, which grows by the blocks that wrap the loops it leaves.
-func (w *walk) label() {
+func (w *walk) label(weigh func(e *effort, to *ways)) {
 	at := w.at
 	i := int(w.index("label", len(w.blocks)))
 	top := len(w.blocks) - 1
-	w.e.branch(&w.blocks[top-i].ways)
+	weigh(&w.e, &w.blocks[top-i].ways)
 	if left := w.blocks[top].wraps - w.blocks[top-i].wraps; left > 0 {
 		w.edit(at, relabel, int64(i+wrappers*left))
 		w.f.edits[len(w.f.edits)-1].size = byte(w.at - at)
@@ -222,16 +219,16 @@ func (w *walk) instruction() {
 		}
 		w.blocks = w.blocks[:len(w.blocks)-1]
 	case label:
-		w.label()
+		w.label((*effort).branch)
 		w.e.dead = true
 	case labelIf:
-		w.label()
+		w.label((*effort).branch)
 		w.e.next()
 	case labels:
 		n := w.count("labels", 1, w.left())
 		w.e.choice(n)
 		for range n + 1 {
-			w.label()
+			w.label((*effort).label)
 		}
 		w.e.dead = true
 	case funcIndex:

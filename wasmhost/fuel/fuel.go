@@ -28,6 +28,7 @@ const (
 	MaxModule      = 8 << 20   // bytes
 	MaxCode        = 1 << 20   // bytes of the code section, unless Limits.Large
 	MaxBody        = 64 << 10  // bytes of one function, unless Limits.Large
+	MaxLargeBody   = 128 << 10 // with it; Go's standard library has one of 50 KB
 	MaxNesting     = 512       // blocks within blocks, unless Limits.Large
 	MaxDeepNesting = 4096      // with it: Go compiles a function to as many blocks as it has places to go on from
 	MaxLocals      = 256       // of one function, parameters included
@@ -41,11 +42,10 @@ const (
 	MaxElements    = 256 << 10 // entries of all element segments
 	MaxSegments    = 64 << 10  // element or data segments
 	MaxData        = 4 << 20   // bytes of all data segments
-	// Of wazero's compiler, by the estimate in work.go. A Go guest with fmt and encoding/json comes to 4.4 s and 22 MiB, and
-	// takes 1.3 s; one with fmt alone to half; guests in other languages to less than 50 ms.
-	MaxCompileWork  = 2_500_000_000 // nanoseconds for all functions
-	MaxLargeWork    = 5_500_000_000 // with Limits.Large
-	MaxCompileSpace = 250 << 20     // bytes for the worst function
+	// Of wazero's compiler, by the estimate in work.go. A Go guest with fmt comes to 2.1 s and takes 0.8 s; one with
+	// encoding/json too to 2.8 s and takes 1.1 s; guests in other languages come to less than 50 ms.
+	MaxCompileWork  = 3_000_000_000 // nanoseconds
+	MaxCompileSpace = 240 << 20     // bytes, at the worst function
 )
 
 // Slice is the fuel that is at hand at most. The dearest instructions, divisions, take 5 ns a unit.
@@ -65,7 +65,7 @@ type Limits struct {
 	MemoryPages uint32              // most pages (64 KiB) of memory; the module's own maximum is lowered to it
 	Start       int64               // fuel that the instance begins with, 0 or more: a start section runs on it
 	Entries     map[string]FuncType // exported functions that the host calls often: see Entry. Those of another type are none
-	Large       bool                // lift MaxCode and MaxBody to MaxModule, MaxNesting to MaxDeepNesting, as guests with a language runtime need
+	Large       bool                // lift MaxCode to MaxModule, MaxBody to MaxLargeBody, MaxNesting to MaxDeepNesting, as guests with a language runtime need
 }
 
 // Metered is a module that counts its fuel, and what it says of itself. Its slices must not be changed.

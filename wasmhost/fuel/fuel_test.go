@@ -196,15 +196,23 @@ func TestLargeLiftsWhatGoGuestsNeed(t *testing.T) {
 	nested := func(n int) []byte {
 		return body(append(bytes.Repeat([]byte{0x02, 0x40}, n), bytes.Repeat([]byte{0x0b}, n+1)...), 0)
 	}
+	nops := func(size, funcs int) []byte {
+		m := fueltest.Module{Types: []fueltest.Type{{}}}
+		for range funcs {
+			m.Funcs = append(m.Funcs, fueltest.Func{Code: bytes.Repeat([]byte{0x01}, size)})
+		}
+		return m.Bytes()
+	}
 	for name, c := range map[string]struct {
 		module []byte
 		want   string
 	}{
-		"4096 blocks deep": {nested(4096), ""},
-		"4097 blocks deep": {nested(4097), "nested more than 4096 deep"},
-		"a body of 65 KiB": {body(append(bytes.Repeat([]byte{0x01}, 65<<10), 0x0b), 0), ""},
-		"code of 1.1 MiB":  {body(append(bytes.Repeat([]byte{0x01}, 11<<20/10), 0x0b), 0), ""},
-		"257 locals":       {body([]byte{0x0b}, 257), "locals"},
+		"4096 blocks deep":  {nested(4096), ""},
+		"4097 blocks deep":  {nested(4097), "nested more than 4096 deep"},
+		"a body of 65 KiB":  {nops(65<<10, 1), ""},
+		"a body of 129 KiB": {nops(129<<10, 1), "body of 132098 bytes, want at most 65536, or 131072 with large: true"},
+		"code of 1.1 MiB":   {nops(100<<10, 11), ""},
+		"257 locals":        {body([]byte{0x0b}, 257), "locals"},
 	} {
 		if _, err := fuel.Meter(c.module, l); (err == nil) != (c.want == "") || err != nil && !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s: %v, want %q", name, err, c.want)
@@ -265,6 +273,27 @@ func TestMeterRefusesWhatKeepsTheCompilerBusy(t *testing.T) {
 		}
 		if e := (*fuel.Error)(nil); !errors.As(err, &e) || !e.Refused {
 			t.Errorf("%s of size %d: %v, want it refused", s.Name, size, err)
+		}
+	}
+}
+
+// TestMeterCountsWhatTheCompilerKeeps: what one function of a kind does not take, many do, and so do types.
+func TestMeterCountsWhatTheCompilerKeeps(t *testing.T) {
+	shapes := map[string]fueltest.Shape{}
+	for _, s := range fueltest.Shapes() {
+		shapes[s.Name] = s
+	}
+	large := fuel.Limits{MemoryPages: 64, Start: 1000, Large: true}
+	for name, c := range map[string]struct{ size, few, many int }{
+		"conversions to u64":  {8500, 1, 4},
+		"types of 200 values": {9000, 0, 1},
+	} {
+		s := shapes[name]
+		if _, err := fuel.Meter(s.Module(c.size*min(c.few, 1), c.few), large); err != nil {
+			t.Errorf("%s, %d: %v", name, c.few, err)
+		}
+		if _, err := fuel.Meter(s.Module(c.size, c.many), large); err == nil || !strings.Contains(err.Error(), "too much memory to compile") {
+			t.Errorf("%s, %d: %v, want it refused for memory", name, c.many, err)
 		}
 	}
 }

@@ -46,7 +46,8 @@ type parser struct {
 	elements int
 	segments int // data segments
 	bodies   []body
-	work     int
+	work     int // see effort
+	kept     int
 	e        effort
 	names    map[uint32]string
 
@@ -157,6 +158,7 @@ func (p *parser) typeSection() {
 		t := FuncType{params, p.valTypes("results")}
 		p.types = append(p.types, t)
 		p.work += (len(t.Params) + len(t.Results)) * typeWork
+		p.kept += (len(t.Params) + len(t.Results)) * typeSpace
 	}
 }
 

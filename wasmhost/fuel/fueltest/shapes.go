@@ -31,6 +31,7 @@ func set(i int) []byte { return U([]byte{0x21}, i) }
 // Numbers of locals.
 const (
 	many = 200
+	some = 30 // as many as are kept in registers
 	few  = 10
 )
 
@@ -75,6 +76,16 @@ func branches(locals int) func(n int) []byte {
 	}
 }
 
+// tables are br_tables of 16 labels; between them locals change, so that they differ by the way that was taken.
+func tables(locals int) func(n int) []byte {
+	return func(n int) []byte {
+		b := each(n, func(i int) []byte {
+			return cat([]byte{0x02, 0x40}, get(i%locals), []byte{0x0e, 16}, rep(16, 1), []byte{0, 0x0b}, get(0), set(i%locals+1))
+		})
+		return cat([]byte{0x02, 0x40}, b, []byte{0x0b}, reads(locals))
+	}
+}
+
 func ifs(locals int) func(n int) []byte {
 	return func(n int) []byte {
 		return cat(each(n, func(i int) []byte { return cat([]byte{0x20, 0, 0x04, 0x40, 0x20, 0}, set(i%locals+1), []byte{0x0b}) }), reads(locals))
@@ -107,10 +118,12 @@ func Shapes() []Shape {
 		{"branches to one block", same(0, func(n int) []byte { return cat([]byte{0x02, 0x40}, rep(n, 0x20, 0, 0x0d, 0), []byte{0x0b}) })},
 		{"branches to one block, with locals", same(many, branches(many))},
 		{"branches to one block, with few locals", same(few, branches(few))},
+		{"branches to one block, with some locals", same(some, branches(some))},
 		{"branches out of the function", same(0, line(0x20, 0, 0x0d, 0))},
 		{"ifs", same(0, line(0x20, 0, 0x04, 0x40, 0x0b))},
 		{"ifs that set", same(many, ifs(many))},
 		{"ifs that set few", same(few, ifs(few))},
+		{"ifs that set some", same(some, ifs(some))},
 		{"ifs that set and read", same(many, func(n int) []byte {
 			return each(n, func(i int) []byte {
 				return cat(get(i%many), []byte{0x04, 0x40}, get(i*7%many), set(i%many+1), []byte{0x0b})
@@ -156,7 +169,16 @@ func Shapes() []Shape {
 			}), []byte{0x20, 0, 0x0d, 0, 0x0b})
 		})},
 		{"a state machine", same(many, states(many))},
+		{"a state machine of some locals", same(some, states(some))},
 		{"a state machine of few locals", same(few, states(few))},
+		{"a state machine like Go's", with(table, few, func(n int) []byte {
+			states := each(n, func(i int) []byte {
+				return cat([]byte{0x0b}, get(0), get(0), []byte{0x28, 2}, U(nil, 8*i), set(i%few+1), get(i*3%few+1), []byte{0x36, 2}, U(nil, 4*i),
+					get(0), []byte{0x10, 0}, U([]byte{0x20, 0, 0x0d}, n-i-1))
+			})
+			labels := each(n, func(i int) []byte { return U(nil, i) })
+			return cat([]byte{0x03, 0x40}, rep(n, 0x02, 0x40), []byte{0x20, 0, 0x0e}, U(nil, n-1), labels, states, []byte{0x0b})
+		})},
 		{"calls", with(Module{}, 0, line(0x20, 0, 0x10, 0))},
 		{"calls, 200 globals", with(globals(200), 0, func(n int) []byte { return rep(n, 0x20, 0, 0x10, 0) })},
 		{"calls, 1000 globals", with(globals(1000), 0, func(n int) []byte { return rep(n, 0x20, 0, 0x10, 0) })},
@@ -194,8 +216,24 @@ func Shapes() []Shape {
 		})},
 		{"br_tables", same(0, func(n int) []byte { return rep(n, 0x02, 0x40, 0x20, 0, 0x0e, 2, 0, 0, 0, 0x0b) })},
 		{"br_tables, many locals", same(many, func(n int) []byte { return rep(n, 0x02, 0x40, 0x20, 0, 0x0e, 2, 0, 0, 0, 0x0b) })},
+		{"br_tables, many locals that change", same(many, tables(many))},
+		{"br_tables, some locals that change", same(some, tables(some))},
+		{"br_tables, few locals that change", same(few, tables(few))},
 		{"loads", with(table, 0, line(0x20, 0, 0x28, 2, 0, 0x1a))},
 		{"loads far apart", with(table, 0, line(0x20, 0, 0x28, 2, 0xff, 0xff, 0xff, 0x7f, 0x21, 0))},
+		{"loads far apart, of many", with(table, many, func(n int) []byte {
+			return each(n, func(i int) []byte {
+				return cat(get(i*7%many), []byte{0x28, 2, 0xff, 0xff, 0xff, 0xff, 0x0f}, set(i%many))
+			})
+		})},
+		{"loads between ifs", with(table, few, func(n int) []byte {
+			return each(n, func(i int) []byte {
+				return cat(get(i*7%few), []byte{0x28, 2, 0xff, 0xff, 0xff, 0x7f}, set(i%few), []byte{0x20, 0, 0x04, 0x40, 0x0f, 0x0b})
+			})
+		})},
+		{"stores far apart", with(table, few, func(n int) []byte {
+			return each(n, func(i int) []byte { return cat(get(i%few), get(i*3%few), []byte{0x36, 2}, U(nil, 1<<31-8*i)) })
+		})},
 		{"stores", with(table, 0, line(0x20, 0, 0x20, 0, 0x36, 2, 0))},
 		{"memory.fill", with(table, 0, line(0x20, 0, 0x20, 0, 0x20, 0, 0xfc, 11, 0))},
 		{"memory.copy", with(table, 0, line(0x20, 0, 0x20, 0, 0x20, 0, 0xfc, 10, 0, 0))},
