@@ -42,7 +42,7 @@ bench: ## micro-benchmarks, ten counts, for benchstat
 	$(GO) test -run '^$$' -bench . -benchmem -count=10 ./policies/... ./wasmhost/... ./gateway/internal/...
 
 sim: ## every published figure beside ours: G1..G5 and E1..E12, whole; some minutes
-	@WEIR_EXPERIMENTS=whole $(GO) test -json -timeout=30m -run '^TestPublished' ./policies/... ./internal/scenario | $(GO) run ./internal/experiments/table
+	@WEIR_EXPERIMENTS=whole $(GO) test -json -timeout=30m -run '^TestPublished' ./policies/... ./gateway/internal/... ./internal/scenario | $(GO) run ./internal/experiments/table
 
 plugins: ## build the example policies again (needs clang, lld, wabt, npm)
 	examples/plugins/build.sh

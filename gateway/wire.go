@@ -69,6 +69,7 @@ func (g *Gateway) newSpec(name string, cfg *config.Config, cc *config.Cluster, c
 	}
 	if cc.Heartbeat != nil {
 		s.settings.Heartbeat = cc.Heartbeat.TTL
+		s.settings.Accrual = cluster.Accrual{Threshold: cc.Heartbeat.Phi, MinSigma: cc.Heartbeat.MinSigma, Pause: cc.Heartbeat.Pause}
 	}
 	share(&s.settings, cc)
 	s.conditions, s.secret = cc.Retry.Conditions, ch.secrets[name]

@@ -45,7 +45,8 @@ type Settings struct {
 	Probe     *Probe  // nil: no active probes
 	Outlier   Outlier // zero: no passive ejection
 	Heartbeat time.Duration
-	Agent     *Agent // nil: endpoints have none
+	Accrual   Accrual // zero: no suspicion before Heartbeat has passed twice
+	Agent     *Agent  // nil: endpoints have none
 	// SlowStart ramps the weight of endpoints that come or come back, never of more than half of those that get traffic.
 	SlowStart policies.SlowStart
 	// Load, if not nil, replaces the weights of discovery by those that follow from what endpoints report of their load.

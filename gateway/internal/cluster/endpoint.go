@@ -32,6 +32,7 @@ type Endpoint struct {
 	verified  bool
 	override  Override
 	probe     probeState
+	rhythm    rhythm
 	outlier   outlierState
 	effective Effective
 	announced bool

@@ -21,7 +21,7 @@ const (
 	LeaseNone    LeaseState = iota // it never sent a beat: no opinion
 	LeaseAlive                     // the last beat is younger than the time to live
 	LeaseSuspect                   // younger than twice that
-	LeaseDead
+	LeaseDead                      // or longer silent than its own beats make likely: see Accrual
 )
 
 // String returns "none", "alive", "suspect" or "dead".

@@ -78,7 +78,8 @@ func (c *Cluster) startProbe(e *Endpoint) {
 }
 
 // repeat calls do until ctx ends, first after a random part of the interval, then with a jitter of a tenth, so that
-// endpoints and gateways do not fall into step.
+// endpoints and gateways do not fall into step. Intervals are from one beginning to the next: what hangs is asked as often
+// as what answers.
 func repeat(ctx context.Context, interval time.Duration, do func()) {
 	wait := time.NewTimer(rand.N(interval))
 	defer wait.Stop()
@@ -88,8 +89,9 @@ func repeat(ctx context.Context, interval time.Duration, do func()) {
 			return
 		case <-wait.C:
 		}
+		begin := time.Now()
 		do()
-		wait.Reset(interval*9/10 + rand.N(interval/5+1))
+		wait.Reset(interval*9/10 + rand.N(interval/5+1) - time.Since(begin))
 	}
 }
 

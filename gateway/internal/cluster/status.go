@@ -152,6 +152,9 @@ func (c *Cluster) Beat(id string) (known bool, err error) {
 		return false, nil
 	}
 	c.leases.Beat(e, c.settings.Heartbeat)
+	if a := c.settings.Accrual; a.Threshold > 0 {
+		e.rhythm.beat(a, c.leases.now())
+	}
 	c.publishView("heartbeat")
 	return true, nil
 }

@@ -205,9 +205,13 @@ type Outlier struct {
 	MaxEjected   float64       `yaml:"max_ejected" as:"percent" default:"50%" min:"0%" max:"100%"` // 0..1
 }
 
-// Heartbeat sets leases: an endpoint that has sent beats and stops is suspect after TTL, down after twice that.
+// Heartbeat sets leases: an endpoint that has sent beats and stops is suspect after TTL, down after twice that, or as soon
+// as its silence is as unlikely as 10^-Phi.
 type Heartbeat struct {
-	TTL time.Duration `yaml:"ttl" default:"3s" min:"100ms" max:"1h"`
+	TTL      time.Duration `yaml:"ttl" default:"3s" min:"100ms" max:"1h"`
+	Phi      float64       `yaml:"phi" default:"0" min:"1" max:"16" zero:"never"`
+	MinSigma time.Duration `yaml:"min_sigma" default:"100ms" min:"1ms" max:"1m"`
+	Pause    time.Duration `yaml:"pause" default:"500ms" min:"0s" max:"1h"` // 0 is none
 }
 
 // Retry bounds further attempts.
