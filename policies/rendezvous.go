@@ -35,18 +35,16 @@ func pairHash(key, id uint64) uint64 {
 // highest returns the untried candidate with the highest score for key, or None.
 func highest(r *Request, v *View, candidates []uint32, key uint64) int {
 	best, top := None, math.Inf(-1)
-	var hash uint64 // of the best
-	var weight uint32
 	for _, i := range candidates {
 		e := v.Table.Endpoints[i]
-		h := pairHash(key, e.IDHash) >> 11 // as many bits as a float64 has
-		if h <= hash && e.Weight <= weight {
-			continue // no higher score, and no logarithm to know it
+		// 52 bits and a half, which a float64 holds exactly: u is neither 0 nor 1, and ln is finite and below 0.
+		u := (float64(pairHash(key, e.IDHash)>>12) + 0.5) / (1 << 52)
+		w := float64(e.Weight)
+		if w <= top*(1-u) {
+			continue // -ln(u) is at least 1-u: the score is no higher, and no logarithm is needed to know it
 		}
-		// A half more, so that 0 is left out: ln is finite and below 0.
-		u := (float64(h) + 0.5) / (1 << 53)
-		if score := -float64(e.Weight) / math.Log(u); score > top && !r.HasTried(i) {
-			best, top, hash, weight = int(i), score, h, e.Weight
+		if score := -w / math.Log(u); score > top && !r.HasTried(i) {
+			best, top = int(i), score
 		}
 	}
 	return best

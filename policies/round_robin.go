@@ -16,7 +16,7 @@ func (RoundRobin) Build(t *Table) (Picker, error) {
 
 type roundRobin struct{ turn counter }
 
-// Pick implements [Picker] in O(candidates).
+// Pick implements [Picker] in O(endpoints tried).
 func (p *roundRobin) Pick(r *Request, v *View) int {
 	candidates := v.Candidates(r)
 	if candidates == nil {
