@@ -81,10 +81,16 @@ func (p simTable) guests(r *scenario.Report) {
 
 func (p simTable) verdicts(r *scenario.Report) {
 	n, met := 0, 0
+	names, whats := 22, 18 // widths
+	for _, one := range r.Runs {
+		for _, v := range one.Verdicts {
+			names, whats = max(names, len(one.Case)), max(whats, len(v.What()))
+		}
+	}
 	for _, one := range r.Runs {
 		for _, v := range one.Verdicts {
 			if n++; n == 1 {
-				p.printf("\n%-24s %-22s %-18s %-26s %-12s\n", p.bold(fmt.Sprintf("%-24s", "expected")), "", "", "want", "got")
+				p.printf("\n%s %-22s %-*s %-26s got\n", p.bold(fmt.Sprintf("%-*s", names+2, "expected")), "", whats, "", "want")
 			}
 			word := p.green("ok")
 			if v.OK {
@@ -92,7 +98,7 @@ func (p simTable) verdicts(r *scenario.Report) {
 			} else {
 				word = p.red("FAIL")
 			}
-			p.printf("  %-22s %-22s %-18s %-26s %-12s %s\n", one.Case, one.Policy, v.What(), v.Wanted(), v.Had(), word)
+			p.printf("  %-*s %-22s %-*s %-26s %-12s %s\n", names, one.Case, one.Policy, whats, v.What(), v.Wanted(), v.Had(), word)
 		}
 	}
 	if n > 0 {
