@@ -14,7 +14,7 @@ const (
 	valueWork  = 80   // a variable where ways meet, or on the way there; edges say how many times
 	aliasWork  = 350  // a variable in a loop within a loop, for each loop around: phis are resolved through all of them
 	parentWork = 14   // a block that dominates another: loops are found by walking up from each block and each branch
-	labelWork  = 90   // such a block, for a label of a br_table
+	labelWork  = 140  // such a block, for a label of a br_table
 	accessWork = 3300 // of memory
 	againWork  = 4    // of memory, for each access before in the body: each is a way out of it
 	chainWork  = 80   // a block that is walked back, from a use of a variable to where it may have been set
