@@ -69,7 +69,7 @@ func TestPublishedE11Phi(t *testing.T) {
 		}
 		rows := []experiments.Row{{
 			ID: "E11", What: fmt.Sprintf("beats of 100 ms, deviation 20: silence until phi %d", phi), Source: accrualPaper,
-			Published: at, Ours: silence[phi] / float64(windows), Tolerance: 0.5, Unit: " ms",
+			Published: at, Ours: silence[phi] / float64(windows), Tolerance: 0.5, Unit: "ms",
 		}}
 		want := math.Pow(10, -float64(phi))
 		if enough := want*float64(counted) > 2500; enough { // else chance alone is off by more than the tolerance

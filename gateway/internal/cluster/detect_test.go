@@ -108,7 +108,7 @@ func TestPublishedE11Probe(t *testing.T) {
 		<-done
 		experiments.Hold(t, experiments.Row{
 			ID: "E11", What: "probes every second, three failures of 0.3 s: from the hang until it is down", Source: "computed: (fall - 1/2) interval + timeout",
-			Published: 2.8, Ours: all.Seconds() / trials, Tolerance: 0.05, Unit: " s",
+			Published: 2.8, Ours: all.Seconds() / trials, Tolerance: 0.05, Unit: "s",
 		})
 	})
 }
