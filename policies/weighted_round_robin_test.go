@@ -217,7 +217,7 @@ func TestGatewaysOfEqualHistoriesBeginApart(t *testing.T) {
 		if slices.Min(begun[:]) < 60 || slices.Max(begun[:]) > 140 {
 			t.Errorf("%T: 400 gateways begin at %v, want about 100 each", p, begun)
 		}
-		if first(0) != first(0) {
+		if a, b := first(0), first(0); a != b {
 			t.Errorf("%T: a simulation does not repeat", p)
 		}
 	}
