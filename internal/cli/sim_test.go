@@ -61,6 +61,58 @@ func TestSimFails(t *testing.T) {
 	}
 }
 
+// TestSimTellsWhereAScenarioIsWrong: place, what was got, what was wanted, and nothing is run.
+func TestSimTellsWhereAScenarioIsWrong(t *testing.T) {
+	for name, c := range map[string]struct{ text, want string }{
+		"an unknown key":    {"servers: [{count: 2}]\nsevrice: 1ms\n", `s.yaml:2:1: sevrice: got an unknown key, want a known one (did you mean "service"?)`},
+		"a negative rate":   {"servers: [{}]\nservice: 1ms\nrequests: 9\narrivals: {rate: -5}\n", `s.yaml:4:18: arrivals.rate: got "-5", want a number such as 1.5, 0.001..10000000`},
+		"no servers":        {"servers: []\nservice: 1ms\nrequests: 9\narrivals: {rate: 5}\n", "s.yaml:1:1: servers: got no servers, want at least one group"},
+		"a count of 0":      {"servers: [{count: 0}]\nservice: 1ms\nrequests: 9\narrivals: {rate: 5}\n", `s.yaml:1:19: servers[0].count: got "0", want a whole number, 1..30000`},
+		"weights of 0 only": {"servers: [{weight: 0}]\nservice: 1ms\nrequests: 9\narrivals: {rate: 5}\n", "s.yaml:1:1: servers: got weights of 0 only, want one server at least with a weight above 0"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			path := filepath.Join(t.TempDir(), "s.yaml")
+			if err := os.WriteFile(path, []byte(c.text), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			if status, out, errs := simulate(path); status != exitFailure || out != "" || !strings.Contains(errs, c.want) {
+				t.Errorf("status %d, printed %q, and told\n%swant %s", status, out, errs, c.want)
+			}
+		})
+	}
+}
+
+// TestSimTellsOfAPolicyThatTraps: how often, where, and what the fallback did, for people and as JSON.
+func TestSimTellsOfAPolicyThatTraps(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "s.yaml")
+	text := "servers: [{count: 3}]\nservice: exp 1ms\narrivals: {load: 50%}\nrequests: 2000\nwarm_up: 0%\n"
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	const bad = "../../wasmhost/testdata/hostile/pick-unreachable.wasm" // from request 1000 on
+	status, out, errs := simulate(path, "--policy", bad)
+	for _, want := range []string{"trap: 5 times", "the last failure: trap: unreachable in ", "the fallback, p2c, decided 5 picks (trap)", "picks (quarantined)"} {
+		if status != exitOK || !strings.Contains(out, want) {
+			t.Errorf("status %d, want %q in\n%s%s", status, want, out, errs)
+		}
+	}
+	_, out, _ = simulate(path, "--policy", bad, "--json")
+	var got struct {
+		Runs []struct {
+			Metrics map[string]float64
+			Faults  []string          `json:"guest_faults"`
+			Picks   map[string]uint64 `json:"guest_picks"`
+		}
+	}
+	if err := json.Unmarshal([]byte(out), &got); err != nil || len(got.Runs) != 1 {
+		t.Fatalf("%v\n%.300s", err, out)
+	}
+	one := got.Runs[0]
+	if sum := one.Picks["trap"] + one.Picks["recreating"] + one.Picks["quarantined"]; sum != 1000 || one.Picks["ok"] != 1000 || len(one.Faults) < 3 || one.Metrics["failed"] != 0 {
+		t.Errorf("the fallback decided %d picks, %v, and %v of the requests failed: want 1000 and none", sum, one.Faults, one.Metrics["failed"])
+	}
+}
+
 func TestSimAvailability(t *testing.T) {
 	status, out, errs := simulate("availability", "--mtbf", "1000h", "--mttr", "1h", "--units", "3+1", "--coverage", "0.99")
 	if status != exitOK || errs != "" || !strings.Contains(out, "simulated") || !strings.Contains(out, "nines") {

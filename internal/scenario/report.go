@@ -43,7 +43,7 @@ func (g *Guest) Faults() (lines []string) {
 	}
 	for _, k := range failures {
 		if n := g.Picks[k]; n > 0 {
-			lines = append(lines, fmt.Sprintf("the fallback decided %d picks (%s)", n, k))
+			lines = append(lines, fmt.Sprintf("the fallback, %s, decided %d picks (%s)", g.Fallback, n, k))
 		}
 	}
 	return lines

@@ -48,6 +48,7 @@ type Run struct {
 // Guest is what became of a Wasm policy.
 type Guest struct {
 	wasmhost.Stats
+	Fallback string // the built-in policy that decides where the guest does not
 }
 
 // Verdict is an expectation, and what there was.
@@ -204,7 +205,7 @@ func (b *bench) once(ctx context.Context, p plan, seed uint64, one *Run, progres
 	}
 	one.Policy = module.name
 	if one.Guest == nil {
-		one.Guest = new(Guest)
+		one.Guest = &Guest{Fallback: policies.NameOf(module.fallback)}
 	}
 	var guests []*wasmhost.Policy
 	var loaded []*wasmhost.Module

@@ -211,7 +211,7 @@ compare: [bad]
 	r := run(t, load(t, path), scenario.Options{})
 	one := r.Runs[0]
 	told := strings.Join(one.Guest.Faults(), "\n")
-	if one.Result.Failed > 0 || !strings.Contains(told, "trap") || !strings.Contains(told, "the fallback decided") {
+	if one.Result.Failed > 0 || !strings.Contains(told, "trap: unreachable in") || !strings.Contains(told, "the fallback, round_robin, decided") {
 		t.Errorf("failed %d, told:\n%s", one.Result.Failed, told)
 	}
 	if len(r.JSON().Runs[0].Faults) == 0 {
