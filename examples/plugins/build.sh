@@ -4,7 +4,7 @@
 set -eu
 cd "$(dirname "$0")"
 sdk=../../wasmhost/sdk
-all="latency-aware llm-prefix p2c primary-standby round-robin seat-limited sticky-drain tenant-affinity weighted-canary zone-spill"
+all="bounded-hash latency-aware llm-prefix p2c peak-ewma primary-standby round-robin seat-limited sticky-drain tenant-affinity weighted-canary zone-spill"
 out=
 
 need() { # need COMMAND HOW
@@ -57,9 +57,11 @@ fi
 for name; do
 	wasm=${out:-$name}/$name.wasm
 	case $name in
+	bounded-hash) c bounded-hash/src/bounded_hash.c "$wasm" ;;
 	latency-aware) c latency-aware/src/latency_aware.c "$wasm" ;;
 	llm-prefix) golang llm-prefix/src "$wasm" ;;
 	p2c) c p2c/src/p2c.c "$wasm" ;;
+	peak-ewma) c peak-ewma/src/peak_ewma.c "$wasm" ;;
 	primary-standby) c primary-standby/src/primary_standby.c "$wasm" ;;
 	round-robin) wat round-robin/src/round_robin.wat "$wasm" ;;
 	seat-limited) c seat-limited/src/seat_limited.c "$wasm" ;;

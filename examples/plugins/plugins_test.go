@@ -23,9 +23,11 @@ import (
 
 // tools are what builds each policy; clang brings wasm-ld of its own version.
 var tools = map[string]struct{ name, command string }{
+	"bounded-hash":    {"clang", "clang"},
 	"latency-aware":   {"clang", "clang"},
 	"llm-prefix":      {"go", "go"},
 	"p2c":             {"clang", "clang"},
+	"peak-ewma":       {"clang", "clang"},
 	"primary-standby": {"clang", "clang"},
 	"round-robin":     {"wat2wasm", "wat2wasm"},
 	"seat-limited":    {"clang", "clang"},
@@ -134,7 +136,7 @@ func TestBuildSaysWhichCompilerIsMissing(t *testing.T) {
 		"p2c":             "p2c needs clang, which is not installed: apt-get install clang lld",
 		"round-robin":     "round-robin needs wat2wasm, which is not installed: apt-get install wabt",
 		"weighted-canary": "weighted-canary needs npm, which is not installed: apt-get install nodejs npm",
-		"nonsense":        "no policy nonsense, want one of latency-aware llm-prefix p2c primary-standby",
+		"nonsense":        "no policy nonsense, want one of bounded-hash latency-aware llm-prefix p2c peak-ewma",
 	} {
 		c := exec.CommandContext(t.Context(), "/bin/sh", "build.sh", "-o", bin, name)
 		c.Env = []string{"PATH=" + bin}
