@@ -288,7 +288,7 @@ func (b *bench) module(name string) (m module, err error) {
 // to what is expected of a policy of its name.
 func (r *Run) judge(of *Report) {
 	for _, e := range of.Scenario.Expect {
-		if e.Policy != strings.TrimSuffix(r.Policy, ".wasm") || e.Case != "" && e.Case != r.Case {
+		if e.Policy != r.Policy && e.Policy != strings.TrimSuffix(r.Policy, ".wasm") || e.Case != "" && e.Case != r.Case {
 			continue
 		}
 		metric, _ := metricOf(e.Metric)

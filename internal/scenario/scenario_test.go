@@ -27,7 +27,7 @@ var small = map[string]scenario.Options{
 	"e01-supermarket.yaml":     {Cases: []string{"load 0.7"}, Scale: 0.15},
 	"e02-balls-into-bins.yaml": {Cases: []string{"100 a server"}},
 	"e03-slow-endpoint.yaml":   {},
-	"e04-antagonists.yaml":     {Cases: []string{"70 %"}, Policies: []string{"round_robin", "peak_ewma"}},
+	"e04-antagonists.yaml":     {Cases: []string{"70 %"}, Policies: []string{"round_robin", "peak_ewma", "prequal"}},
 	"e05-load-ramp.yaml":       {Cases: []string{"75 %"}},
 	"e07-unequal-servers.yaml": {Cases: []string{"weights as they are", "weights by load"}},
 	"e08-bounded-loads.yaml":   {Cases: []string{"alpha 1.1"}, Scale: 0.2},
