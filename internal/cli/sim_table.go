@@ -70,8 +70,11 @@ func (p simTable) guests(r *scenario.Report) {
 		if one.Guest == nil {
 			continue
 		}
-		for _, line := range one.Guest.Faults() {
-			p.printf("\n%s %s\n", p.red(strings.Trim(one.Case+", "+one.Policy, ", ")+":"), line)
+		for n, line := range one.Guest.Faults() {
+			if n == 0 {
+				p.printf("\n%s\n", p.red(strings.Trim(one.Case+", "+one.Policy, ", ")+":"))
+			}
+			p.printf("  %s\n", line)
 		}
 		if n := one.Guest.Picks[wasmhost.Deferred]; n > 0 {
 			p.printf("\n%s\n", p.faint(fmt.Sprintf("%s left %d picks to its fallback.", one.Policy, n)))

@@ -32,8 +32,11 @@ func (s *Scenario) check() form.Errors {
 		c.comparison(one.Compare, at+".compare")
 	}
 	for _, name := range slices.Sorted(maps.Keys(s.Policies)) {
-		if p := s.Policies[name]; (p.Wasm == "") == (p.Choices == 0) {
-			c.fail("policies."+name, "both of wasm and choices, or neither", "one of them")
+		switch p := s.Policies[name]; {
+		case p.Wasm == "" && p.Choices == 0:
+			c.fail("policies."+name, "neither wasm nor choices", "one of them")
+		case p.Wasm != "" && p.Choices != 0:
+			c.fail("policies."+name, "both wasm and choices", "one of them")
 		}
 	}
 	for i, f := range s.Faults {

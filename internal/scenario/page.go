@@ -93,7 +93,7 @@ func (r *Report) pageCase(name string) pageCase {
 		c.Rows = append(c.Rows, rowOf(one, colour))
 		line := func() curve { return curve{name: one.Policy, colour: colour} }
 		l, p, f, b := line(), line(), line(), line()
-		for _, nines := range steps(0, 5, 200) {
+		for _, nines := range steps(0.005, 5, 200) { // the fastest hundredth would take half of the picture
 			q := 1 - math.Pow(10, -nines)
 			if n := float64(len(one.Result.Latencies)); n == 0 || n*(1-q) < 1 {
 				break
@@ -133,7 +133,7 @@ func (r *Report) pageCase(name string) pageCase {
 	if anyFailed {
 		c.Failed = plot(clock, axis{text: func(x float64) string { return fmt.Sprintf("%.3g%%", x*100) }}, failed)
 	}
-	c.Busy = plot(axis{label: "endpoint", text: func(x float64) string { return fmt.Sprintf("%.0f", x) }},
+	c.Busy = plot(axis{label: "endpoint", whole: true, text: func(x float64) string { return fmt.Sprintf("%.0f", x) }},
 		axis{text: func(x float64) string { return fmt.Sprintf("%.3g", x) }}, busy)
 	return c
 }

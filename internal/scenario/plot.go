@@ -24,6 +24,7 @@ type axis struct {
 	label    string
 	min, max float64
 	log      bool
+	whole    bool      // ticks at whole numbers alone
 	ticks    []float64 // nil: made
 	text     func(x float64) string
 }
@@ -74,6 +75,9 @@ func (a *axis) settle() {
 		return
 	}
 	step := math.Pow(10, math.Floor(math.Log10((a.max-a.min)/4)))
+	if a.whole {
+		step = max(step, 1)
+	}
 	for _, k := range []float64{5, 2} {
 		if (a.max-a.min)/(step*k) >= 4 {
 			step *= k

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -141,7 +142,10 @@ func TestPublishedFigures(t *testing.T) {
 // BenchmarkMillionArrivals is the supermarket at load 0.9 with a built-in policy and with its twin in Wasm.
 func BenchmarkMillionArrivals(b *testing.B) {
 	s := load(b, scenarios+"/e01-supermarket.yaml")
-	for _, policy := range []string{"round_robin", "p2c", plugins + "/p2c/p2c.wasm", plugins + "/round-robin/round-robin.wasm"} {
+	for _, policy := range []string{
+		"round_robin", "p2c", plugins + "/p2c/p2c.wasm", plugins + "/round-robin/round-robin.wasm",
+		plugins + "/peak-ewma/peak-ewma.wasm", plugins + "/latency-aware/latency-aware.wasm",
+	} {
 		b.Run(filepath.Base(policy), func(b *testing.B) {
 			for b.Loop() {
 				run(b, s, scenario.Options{Policies: []string{policy}, Cases: []string{"load 0.9"}, Scale: 1.0 / 3})
@@ -191,6 +195,57 @@ func TestSeedsRepeat(t *testing.T) {
 	}
 	if all[0] != all[1] || all[1] == all[2] {
 		t.Error("one seed gives two results, or two seeds give one")
+	}
+}
+
+// TestRunsAddUp: several runs are as many with the seeds that follow, taken together.
+func TestRunsAddUp(t *testing.T) {
+	const text = `
+servers: [{count: 4}]
+service: exp 10ms
+requests: 5000
+arrivals: {load: 80%}
+retry: {attempts: 2, per_try_timeout: 50ms}
+policies: {three: {choices: 3}}
+compare: [p2c, three]
+cases: [{name: one}, {name: three runs, runs: 3}]
+expect:
+  - {case: three runs, policy: p2c, metric: mean, than: {case: one}, at_least: 0.5, at_most: 2}
+  - {case: one, policy: three, metric: mean, than: {policy: p2c}, at_most: 1}
+`
+	s, err := scenario.Parse("s.yaml", []byte(text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var apart []time.Duration
+	attempts, served := 0, uint64(0)
+	for seed := range uint64(3) {
+		r := run(t, s, scenario.Options{Seed: seed + 5, Cases: []string{"one"}}).Runs[0].Result
+		apart = append(apart, r.Latencies...)
+		attempts += r.Attempts
+		served += r.Servers[2].Served
+	}
+	slices.Sort(apart)
+	report := run(t, s, scenario.Options{Seed: 5})
+	var verdicts []string
+	for _, one := range report.Runs {
+		for _, v := range one.Verdicts {
+			verdicts = append(verdicts, v.What())
+			if !v.OK {
+				t.Errorf("%s %s %s, want %s", one.Policy, v.What(), v.Had(), v.Wanted())
+			}
+		}
+		if r := one.Result; one.Case == "three runs" && one.Policy == "p2c" {
+			if !slices.Equal(r.Latencies, apart) || r.Attempts != attempts || r.Servers[2].Served != served {
+				t.Errorf("%d latencies, %d attempts, %d served by s2, want %d, %d and %d", len(r.Latencies), r.Attempts, r.Servers[2].Served, len(apart), attempts, served)
+			}
+			if u := r.Servers[0].Utilisation; u < 0.6 || u > 1 {
+				t.Errorf("s0 was busy %.2f of the time, want about 0.8", u)
+			}
+		}
+	}
+	if want := []string{"mean over that of p2c", "mean over that of one"}; !slices.Equal(verdicts, want) {
+		t.Errorf("judged %q, want %q", verdicts, want)
 	}
 }
 
@@ -244,6 +299,9 @@ func TestMistakesAreToldWithTheirPlace(t *testing.T) {
 		"unknown server":      {good + "faults: [{at: 1s, servers: [x], what: crash}]\n", `got "x", want the name of a group`},
 		"unknown metric":      {good + "expect: [{policy: p2c, metric: p98, want: 1, within: 1%}]\n", `got "p98", want one of mean`},
 		"no tolerance":        {good + "expect: [{policy: p2c, metric: p99, want: 1}]\n", "want want and within"},
+		"module or choices":   {good + "policies: {mine: {fallback: p2c}}\n", "policies.mine: got neither wasm nor choices, want one of them"},
+		"one choice":          {good + "policies: {mine: {choices: 1}}\n", `policies.mine.choices: got "1", want`},
+		"than nobody":         {good + "expect: [{policy: p2c, metric: p99, than: {case: x}, at_most: 1}]\n", `expect[0].than.case: got "x", want the name of a case`},
 		"load without an end": {"servers: [{serves: delay}]\nservice: 1ms\nrequests: 1\narrivals: {load: 50%}\n", "a delay has no end"},
 	} {
 		t.Run(name, func(t *testing.T) {
