@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strconv"
 
 	"github.com/weir-lb/weir/internal/form"
 	"github.com/weir-lb/weir/policies"
@@ -126,13 +127,24 @@ func (c *checker) knows(policy string) bool {
 
 func (c *checker) fault(at string, f Fault) {
 	if f.What == "" {
-		c.fail(at, "nothing", "what happens: crash, hang, fail, pause, heal, slow or serve")
+		c.fail(at, "nothing", "what happens: crash, hang, fail, pause, heal, slow, serve or partition")
 	}
 	if f.What == "serve" && f.Service == "" {
 		c.fail(at, "no service", "the service time from now on")
 	}
-	if (f.What == "hang" || f.What == "pause") && c.Timeout == 0 && c.Retry.PerTry == 0 {
+	if (f.What == "hang" || f.What == "pause" || f.What == "partition") && c.Timeout == 0 && c.Retry.PerTry == 0 {
 		c.fail(at, f.What+" without a timeout", "timeout or retry.per_try_timeout: requests would wait for ever")
+	}
+	if f.Times > 1 && (f.Every <= f.For || f.For == 0) {
+		c.fail(at, fmt.Sprintf("%d times, each for %v, every %v", f.Times, f.For, f.Every), "for, and a longer every")
+	}
+	if (f.What == "partition") != (len(f.Gateways) > 0) {
+		c.fail(at, fmt.Sprintf("%q and %d gateways", f.What, len(f.Gateways)), "partition and the gateways on this side of it, or neither")
+	}
+	for i, g := range f.Gateways {
+		if n := c.gateways(); g < 0 || g >= n {
+			c.fail(form.Item(at+".gateways", i), strconv.Itoa(g), "0..%d: a gateway that is there in all cases", n-1)
+		}
 	}
 	if len(f.Servers) == 0 {
 		c.fail(at, "no servers", "names of servers or groups")
@@ -142,6 +154,17 @@ func (c *checker) fault(at string, f Fault) {
 			c.fail(form.Item(at+".servers", i), form.Quote(name), "the name of a group, or of a server such as %s0", c.Servers[0].Name)
 		}
 	}
+}
+
+// gateways is how many there are at least.
+func (c *checker) gateways() int {
+	n := c.Gateways
+	for _, k := range c.Cases {
+		if k.Gateways > 0 {
+			n = min(n, k.Gateways)
+		}
+	}
+	return n
 }
 
 func (c *checker) expectation(at string, e Expect) {

@@ -164,22 +164,43 @@ func (s *Scenario) config(seed uint64) (sim.Config, error) {
 
 var kinds = map[string]sim.FaultKind{
 	"crash": sim.Crash, "hang": sim.Hang, "fail": sim.Fail, "pause": sim.Pause, "heal": sim.Heal, "slow": sim.SetSpeed, "serve": sim.SetService,
+	"partition": sim.Cut,
 }
 
 func (s *Scenario) faults() (all []sim.Fault) {
 	for _, f := range s.Faults {
 		for _, name := range f.Servers {
 			for _, i := range s.named(name) {
-				one := sim.Fault{At: f.At, Server: i, Kind: kinds[f.What], Speed: f.Speed, Cores: f.Cores, Service: times(f.Service)}
-				all = append(all, one)
-				if f.For > 0 {
-					end := sim.Fault{At: f.At + f.For, Server: i, Kind: one.Kind}
-					if f.What != "slow" && f.What != "serve" {
-						end.Kind = sim.Heal
-					}
-					all = append(all, end)
+				for k := range f.Times {
+					once := f
+					once.At += time.Duration(k) * f.Every
+					all = append(all, once.of(i)...)
 				}
 			}
+		}
+	}
+	return all
+}
+
+// of is what happens to server i at f.At, and what ends it.
+func (f Fault) of(i int) (all []sim.Fault) {
+	one := sim.Fault{At: f.At, Server: i, Kind: kinds[f.What], Speed: f.Speed, Cores: f.Cores, Service: times(f.Service)}
+	end := sim.Fault{At: f.At + f.For, Server: i, Kind: one.Kind}
+	switch f.What {
+	case "slow", "serve":
+	case "partition":
+		end.Kind = sim.Mend
+	default:
+		end.Kind = sim.Heal
+	}
+	gateways := f.Gateways
+	if len(gateways) == 0 {
+		gateways = []int{0} // nobody looks at it
+	}
+	for _, g := range gateways {
+		one.Gateway, end.Gateway = g, g
+		if all = append(all, one); f.For > 0 {
+			all = append(all, end)
 		}
 	}
 	return all

@@ -106,13 +106,16 @@ type Weights struct {
 
 // Fault happens to a server, or to several.
 type Fault struct {
-	At      time.Duration `yaml:"at" default:"0s" min:"0s" max:"8760h"`
-	Servers []string      `yaml:"servers"` // names; those of a group by the group's
-	What    string        `yaml:"what" oneof:"crash hang fail pause heal slow serve"`
-	Speed   float64       `yaml:"speed" default:"0" min:"0.001" max:"1000" zero:"its own"`
-	Cores   float64       `yaml:"cores" default:"0" min:"0.01" max:"10000" zero:"its own"`
-	Service string        `yaml:"service" as:"times"`
-	For     time.Duration `yaml:"for" default:"0s" min:"1us" max:"8760h" zero:"until something else happens"`
+	At       time.Duration `yaml:"at" default:"0s" min:"0s" max:"8760h"`
+	Servers  []string      `yaml:"servers"` // names; those of a group by the group's
+	What     string        `yaml:"what" oneof:"crash hang fail pause heal slow serve partition"`
+	Gateways []int         `yaml:"gateways" min:"0" max:"999"` // of a partition
+	Speed    float64       `yaml:"speed" default:"0" min:"0.001" max:"1000" zero:"its own"`
+	Cores    float64       `yaml:"cores" default:"0" min:"0.01" max:"10000" zero:"its own"`
+	Service  string        `yaml:"service" as:"times"`
+	For      time.Duration `yaml:"for" default:"0s" min:"1us" max:"8760h" zero:"until something else happens"`
+	Every    time.Duration `yaml:"every" default:"0s" min:"1us" max:"8760h" zero:"it happens once"`
+	Times    int           `yaml:"times" default:"1" min:"1" max:"100000"`
 }
 
 // Trouble is neighbours that come and go at every server, each by chance.

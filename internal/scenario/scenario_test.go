@@ -297,6 +297,9 @@ func TestMistakesAreToldWithTheirPlace(t *testing.T) {
 		"unknown policy":      {good + "compare: [p2d]\n", `s.yaml:5:11: compare[0]: got "p2d", want a known policy (did you mean "p2c"?)`},
 		"hang for ever":       {good + "faults: [{at: 1s, servers: [s0], what: hang}]\n", "got hang without a timeout"},
 		"unknown server":      {good + "faults: [{at: 1s, servers: [x], what: crash}]\n", `got "x", want the name of a group`},
+		"flaps without pause": {good + "faults: [{at: 1s, servers: [s0], what: crash, for: 2s, every: 1s, times: 3}]\n", "faults[0]: got 3 times, each for 2s, every 1s, want for, and a longer every"},
+		"whose partition":     {good + "timeout: 1s\nfaults: [{at: 1s, servers: [s0], what: partition}]\n", `got "partition" and 0 gateways, want partition and the gateways`},
+		"no such gateway":     {good + "timeout: 1s\nfaults: [{at: 1s, servers: [s0], what: partition, gateways: [1]}]\n", `faults[0].gateways[0]: got 1, want 0..0`},
 		"unknown metric":      {good + "expect: [{policy: p2c, metric: p98, want: 1, within: 1%}]\n", `got "p98", want one of mean`},
 		"no tolerance":        {good + "expect: [{policy: p2c, metric: p99, want: 1}]\n", "want want and within"},
 		"module or choices":   {good + "policies: {mine: {fallback: p2c}}\n", "policies.mine: got neither wasm nor choices, want one of them"},
@@ -313,6 +316,33 @@ func TestMistakesAreToldWithTheirPlace(t *testing.T) {
 	}
 	if _, err := scenario.Parse("s.yaml", []byte(good)); err != nil {
 		t.Error(err)
+	}
+}
+
+// TestFlapping: one of two servers is away for a second of three, three times.
+func TestFlapping(t *testing.T) {
+	s, err := scenario.Parse("s.yaml", []byte(`
+servers: [{count: 2}]
+service: 1ms
+arrivals: {rate: 1000, pattern: paced}
+duration: 12s
+warm_up: 0%
+faults: [{at: 1s, servers: [s0], what: crash, for: 1s, every: 3s, times: 3}]
+compare: [round_robin]
+expect:
+  - {policy: round_robin, metric: failed, want: 12.5%, within: 0.2%}
+  - {policy: round_robin, metric: failed, from: 1s, to: 2s, want: 50%, within: 1%}
+  - {policy: round_robin, metric: failed, from: 2s, to: 4s, at_most: 0.1%}
+  - {policy: round_robin, metric: failed, from: 7s, to: 8s, want: 50%, within: 1%}
+  - {policy: round_robin, metric: failed, from: 8s, to: 12s, at_most: 0.1%}
+`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, v := range run(t, s, scenario.Options{}).Runs[0].Verdicts {
+		if !v.OK {
+			t.Errorf("%s %v..%v: %v, want %s", v.Metric, v.From, v.To, v.Got, v.Wanted())
+		}
 	}
 }
 

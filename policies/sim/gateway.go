@@ -21,6 +21,8 @@ type gateway struct {
 	picker   policies.Picker
 	viewGen  uint32
 	up       []bool
+	cut      []bool   // by server: a partition lies between
+	turns    []uint32 // by server: partitions that came and went
 	seq      uint64
 	active   int // requests in flight
 	retrying int // retries in flight
@@ -71,7 +73,7 @@ func (w *world) newGateway(n int) (*gateway, error) {
 		g.table.Endpoints = append(g.table.Endpoints, e)
 		g.up = append(g.up, true)
 	}
-	g.begun = make([]uint32, len(g.up))
+	g.begun, g.turns, g.cut = make([]uint32, len(g.up)), make([]uint32, len(g.up)), make([]bool, len(g.up))
 	if g.picker, err = g.policy.Build(g.table); err != nil {
 		return nil, err
 	}

@@ -181,6 +181,9 @@ func (w *world) start(i, endpoint int32) {
 		w.planExpiry(n)
 	}
 	s := &w.servers[endpoint]
+	if w.gateways[r.gateway].cut[endpoint] {
+		return
+	}
 	switch s.mode {
 	case refusing:
 		a.class = policies.Refused

@@ -65,6 +65,7 @@ type Config struct {
 type Fault struct {
 	At      time.Duration
 	Server  int
+	Gateway int // Cut and Mend
 	Kind    FaultKind
 	Speed   float64 // SetSpeed: work a second; 0: the server's own
 	Cores   float64 // SetSpeed: 0: the server's own
@@ -82,6 +83,8 @@ const (
 	Heal                        // is as it was; what waited is lost
 	SetSpeed                    // serves faster or slower from now on
 	SetService                  // draws the work of attempts from another distribution
+	Cut                         // a partition: what Gateway sends is never answered. The others notice nothing
+	Mend                        // the end of it
 	Pause                       // accepts, finishes what it has in hand, and begins nothing; what waits stays. FIFO and Sharing
 )
 
@@ -205,6 +208,9 @@ func (c *Config) check() error {
 		if f.Server < 0 || f.Server >= len(own) {
 			return fmt.Errorf("fault %d: server %d, want 0..%d", i, f.Server, len(own)-1)
 		}
+		if f.Gateway < 0 || f.Gateway >= c.Gateways {
+			return fmt.Errorf("fault %d: gateway %d, want 0..%d", i, f.Gateway, c.Gateways-1)
+		}
 	}
 	return nil
 }
@@ -232,8 +238,9 @@ func (w *world) happen(e event) {
 	case fault:
 		w.strike(w.config.Faults[e.who])
 	case notice:
-		if i := e.who & 0xffff; w.servers[i].turn == e.gen { // else something else happened to it meanwhile
-			w.gateways[e.who>>16].learn(i, !w.servers[i].away())
+		i, g := e.who&0xffff, w.gateways[e.who>>16]
+		if w.servers[i].turn+g.turns[i] == e.gen { // else something else happened meanwhile
+			g.learn(i, !w.servers[i].away() && !g.cut[i])
 		}
 	case weigh:
 		w.err = w.weigh()
@@ -267,6 +274,10 @@ func (w *world) last() {
 
 // strike makes a fault happen, and lets the gateways notice.
 func (w *world) strike(f Fault) {
+	if f.Kind == Cut || f.Kind == Mend {
+		w.part(f, f.Kind == Cut)
+		return
+	}
 	s := &w.servers[f.Server]
 	was, away := s.mode, s.away()
 	s.settle(w.now)
@@ -304,16 +315,9 @@ func (w *world) strike(f Fault) {
 	if s.away() == away {
 		return
 	}
-	d := w.config.Detect
-	if away {
-		d = w.config.Recover
-	}
 	s.turn++
-	if d == nil {
-		return
-	}
 	for n := range w.gateways {
-		w.plan(event{at: w.now + int64(d.Draw(w.chance)), kind: notice, who: int32(n)<<16 | s.index, gen: s.turn})
+		w.notify(n, s, s.away())
 	}
 }
 
@@ -338,10 +342,7 @@ func (w *world) shed(s *server) {
 			w.plan(event{at: w.now, kind: failure, who: int32(a), gen: t.gen})
 			continue
 		}
-		w.planExpiry(int32(a))
-		if d := cmp.Or(w.requests[t.request].ask.Hedge, w.config.Hedge); d > 0 && t.start+int64(d) > w.now {
-			w.plan(event{at: t.start + int64(d), kind: company, who: int32(a), gen: t.gen})
-		}
+		w.lost(int32(a))
 	}
 	s.jobs, s.waiting, s.head, s.working, s.load = nil, nil, 0, 0, 0
 	s.gen++
