@@ -38,8 +38,9 @@ fuzz: ## each fuzz target for FUZZTIME (default 30s)
 	@for p in $$($(GO) list ./...); do for f in $$($(GO) test -list '^Fuzz' $$p | grep '^Fuzz'); do \
 	  echo "$$p $$f"; $(GO) test -run '^$$' -fuzz "^$$f$$" -fuzztime $${FUZZTIME:-30s} $$p || exit 1; done; done
 
-bench: ## micro-benchmarks, ten counts, for benchstat
+bench: ## micro-benchmarks, ten counts, for benchstat; then make sim
 	$(GO) test -run '^$$' -bench . -benchmem -count=10 ./policies/... ./wasmhost/... ./gateway/internal/...
+	@$(MAKE) --no-print-directory sim
 
 sim: ## every published figure beside ours: G1..G5 and E1..E12, whole; some minutes
 	@WEIR_EXPERIMENTS=whole $(GO) test -json -timeout=30m -run '^TestPublished' ./policies/... ./gateway/internal/... ./internal/scenario | $(GO) run ./internal/experiments/table

@@ -141,7 +141,7 @@ func (u Unit) text(x float64) string {
 	case Seconds:
 		return Duration(x)
 	case Share:
-		return fmt.Sprintf("%.4g%%", x*100)
+		return fmt.Sprintf("%.5g%%", x*100)
 	case Plain:
 	}
 	return fmt.Sprintf("%.5g", x)
