@@ -53,7 +53,7 @@ func hold(t *testing.T, r sim.Redundancy, what, source string, published float64
 	row := experiments.Row{ID: "E12", Source: source, Published: published * 1e6, Tolerance: published * 1e6 * 0.02, Unit: "ppm"}
 	row.What, row.Ours = what+": formula", u.Sum()*1e6
 	experiments.Hold(t, row)
-	if failures > 5_000_000 && !experiments.Whole() {
+	if failures > 2_000_000 && !experiments.Whole() {
 		return
 	}
 	simulated, err := r.Simulate(failures, 1)
