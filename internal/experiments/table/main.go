@@ -71,13 +71,15 @@ func show(r io.Reader, out, progress io.Writer) bool {
 	return table(out, rows) && !failed && len(rows) > 0
 }
 
-// byID orders G1 .. G5, E1 .. E12.
+// byID orders G1 .. G5, E1 .. E12, and whatever else there is.
 func byID(a, b string) int {
-	kind, number := func(id string) string { return strings.TrimRight(id, "0123456789") }, func(id string) int {
-		n, _ := strconv.Atoi(strings.TrimLeft(id, "EG"))
-		return n
+	place := func(id string) (kind, number int) {
+		number, _ = strconv.Atoi(strings.TrimLeft(id, "EG"))
+		return cmp.Or(strings.Index("GE", id[:min(len(id), 1)])+1, 3), number
 	}
-	return cmp.Or(-cmp.Compare(kind(a), kind(b)), cmp.Compare(number(a), number(b)))
+	kindA, a1 := place(a)
+	kindB, b1 := place(b)
+	return cmp.Or(cmp.Compare(kindA, kindB), cmp.Compare(a1, b1), cmp.Compare(a, b))
 }
 
 // table prints rows, and reports whether all hold.
