@@ -13,17 +13,18 @@
     (local.get $p))
   (func (export "lb_init") (param i32 i32) (result i32) (i32.const 0))
   (func (export "lb_endpoints") (param i32) (result i32) (global.set $table (local.get 0)) (i32.const 0))
-  (func $at (param $off i32) (param $i i32) (result i32)
-    (i32.load (i32.add (i32.add (global.get $table) (i32.load (i32.add (global.get $table) (local.get $off))))
-      (i32.shl (local.get $i) (i32.const 2)))))
   (func (export "lb_pick") (param $req i32) (result i32)
-    (local $n i32) (local $a i32) (local $b i32) (local $rnd i64)
-    (local.set $n (i32.load offset=40 (global.get $table)))
+    (local $t i32) (local $n i32) (local $up i32) (local $load i32) (local $a i32) (local $b i32) (local $rnd i64)
+    (local.set $t (global.get $table))
+    (local.set $n (i32.load offset=40 (local.get $t)))
     (if (i32.or (i32.eqz (local.get $n)) (i32.load8_u offset=42 (local.get $req))) (then (return (i32.const -1))))
+    (local.set $up (i32.add (local.get $t) (i32.load offset=36 (local.get $t))))
+    (local.set $load (i32.add (local.get $t) (i32.load offset=68 (local.get $t))))
     (local.set $rnd (i64.load offset=8 (local.get $req)))
-    (local.set $a (call $at (i32.const 36) (i32.wrap_i64 (i64.shr_u
-      (i64.mul (i64.and (local.get $rnd) (i64.const 0xffffffff)) (i64.extend_i32_u (local.get $n))) (i64.const 32)))))
-    (local.set $b (call $at (i32.const 36) (i32.wrap_i64 (i64.shr_u
-      (i64.mul (i64.shr_u (local.get $rnd) (i64.const 32)) (i64.extend_i32_u (local.get $n))) (i64.const 32)))))
-    (select (local.get $b) (local.get $a)
-      (i32.lt_u (call $at (i32.const 68) (local.get $b)) (call $at (i32.const 68) (local.get $a))))))
+    (local.set $a (i32.load (i32.add (local.get $up) (i32.shl (i32.wrap_i64 (i64.shr_u
+      (i64.mul (i64.and (local.get $rnd) (i64.const 0xffffffff)) (i64.extend_i32_u (local.get $n))) (i64.const 32))) (i32.const 2)))))
+    (local.set $b (i32.load (i32.add (local.get $up) (i32.shl (i32.wrap_i64 (i64.shr_u
+      (i64.mul (i64.shr_u (local.get $rnd) (i64.const 32)) (i64.extend_i32_u (local.get $n))) (i64.const 32))) (i32.const 2)))))
+    (select (local.get $b) (local.get $a) (i32.lt_u
+      (i32.load (i32.add (local.get $load) (i32.shl (local.get $b) (i32.const 2))))
+      (i32.load (i32.add (local.get $load) (i32.shl (local.get $a) (i32.const 2))))))))
