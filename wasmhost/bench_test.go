@@ -3,7 +3,9 @@ package wasmhost_test
 import (
 	"context"
 	"fmt"
+	"slices"
 	"testing"
+	"time"
 
 	"github.com/tetratelabs/wazero"
 	"github.com/tetratelabs/wazero/api"
@@ -69,38 +71,38 @@ func BenchmarkPick(b *testing.B) {
 	})
 }
 
-// BenchmarkMetering calls one small function of a module as it came, and metered by its entry: the difference is what
-// metering costs a call, the handing over and back of the fuel included.
+// BenchmarkMetering calls one small function of a module as it came, and metered by its entry, a thousand times each in turn:
+// the median of the differences is what metering costs a call, the handing over and back of the fuel included.
 func BenchmarkMetering(b *testing.B) {
 	rt := wazero.NewRuntimeWithConfig(b.Context(), wazero.NewRuntimeConfigCompiler().WithCoreFeatures(api.CoreFeaturesV2&^api.CoreFeatureSIMD))
 	defer rt.Close(b.Context())
-	for _, c := range []struct {
-		name   string
-		module []byte
-	}{{"original", guest(b, "measure")}, {"metered", metered(b, "measure")}} {
-		m := instance(b, rt, c.module)
-		f := m.ExportedFunction("straight")
-		var tank *fuel.Tank
-		if c.name == "metered" {
-			tank, f = tankOf(m), m.ExportedFunction(fuel.Entry("straight"))
-		}
-		left := int64(0)
-		var stack [2]uint64
-		b.Run(c.name, func(b *testing.B) {
-			ctx := context.Background()
-			b.ReportAllocs()
-			for b.Loop() {
-				stack[0] = 1
-				if tank != nil {
-					stack[1] = uint64(tank.Hand(fuel.Slice))
-				}
-				if err := f.CallWithStack(ctx, stack[:]); err != nil {
-					b.Fatal(err)
-				}
-				if tank != nil {
-					left += tank.Rest(int64(stack[1]))
-				}
+	m := instance(b, rt, metered(b, "measure"))
+	original, entry := instance(b, rt, guest(b, "measure")).ExportedFunction("straight"), m.ExportedFunction(fuel.Entry("straight"))
+	tank, ctx, left := tankOf(m), context.Background(), int64(0)
+	var stack [2]uint64
+	const calls = 1000
+	var plain, costs []float64
+	for b.Loop() {
+		start := time.Now()
+		for range calls {
+			stack[0] = 1
+			if err := original.CallWithStack(ctx, stack[:]); err != nil {
+				b.Fatal(err)
 			}
-		})
+		}
+		between := time.Now()
+		for range calls {
+			stack[0], stack[1] = 1, uint64(tank.Hand(fuel.Slice))
+			if err := entry.CallWithStack(ctx, stack[:]); err != nil {
+				b.Fatal(err)
+			}
+			left += tank.Rest(int64(stack[1]))
+		}
+		one := float64(between.Sub(start)) / calls
+		plain, costs = append(plain, one), append(costs, float64(time.Since(between))/calls-one)
 	}
+	slices.Sort(plain)
+	slices.Sort(costs)
+	b.ReportMetric(plain[len(plain)/2], "ns/call")
+	b.ReportMetric(costs[len(costs)/2], "ns/metering")
 }
