@@ -55,7 +55,7 @@ func TestGuide(t *testing.T) {
 					t.Fatalf("%s was not measured with %d endpoints", name, n)
 				}
 				slices.Sort(all)
-				row.WriteString(fmt.Sprintf(" %.0f |", all[len(all)/2]))
+				fmt.Fprintf(&row, " %.0f |", all[len(all)/2])
 			}
 			if !strings.Contains(guide, row.String()) {
 				t.Errorf("no row %q", row.String())
