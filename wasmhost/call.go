@@ -57,10 +57,13 @@ func (*callContext) Err() error { return nil }
 
 // Value implements context.Context. Only while the instance is being made is there anything: where its memory comes from.
 func (c *callContext) Value(key any) any {
-	if c.in.mod == nil {
-		return withMemory.Value(key)
+	switch {
+	case c.in.mod != nil:
+		return nil
+	case c.in.shared.trial:
+		return withLittle.Value(key)
 	}
-	return nil
+	return withMemory.Value(key)
 }
 
 // trap is what a host function panics with to end the call. wazero hands it back as the call's error.

@@ -145,7 +145,7 @@ func (m *Module) prove(metered *fuel.Metered) error {
 		}
 	}
 	m.info.MemoryPages = metered.MemoryPages
-	trial := &shared{log: m.shared.log, now: m.shared.now}
+	trial := &shared{log: m.shared.log, now: m.shared.now, trial: true}
 	in, err := m.newInstance("dry-run", trial)
 	if err != nil {
 		return &StepError{StepInit, err}

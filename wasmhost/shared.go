@@ -19,13 +19,14 @@ const (
 // shared is what all instances of a policy have in common, in all versions of its module: counters, a key-value store,
 // series of metrics, and the right to log.
 type shared struct {
-	log  *slog.Logger
-	now  func() int64
-	ctrs [maxCounters]atomic.Int64
-	sums [maxSeries]atomic.Int64
-	kv   kv
-	n    atomic.Uint32 // counters that have a name
-	m    atomic.Uint32 // series that have a name
+	trial bool // of an instance that serves nobody, and ends soon
+	log   *slog.Logger
+	now   func() int64
+	ctrs  [maxCounters]atomic.Int64
+	sums  [maxSeries]atomic.Int64
+	kv    kv
+	n     atomic.Uint32 // counters that have a name
+	m     atomic.Uint32 // series that have a name
 
 	mu       sync.Mutex
 	ctrNames []string
