@@ -157,7 +157,11 @@ func TestEntriesDoTheSame(t *testing.T) {
 				tank.Fill(budget)
 				want, wantErr := m.ExportedFunction(name).Call(t.Context(), arg)
 				left := tank.Left()
-				got, err := m.ExportedFunction(fuel.Entry(name)).Call(t.Context(), arg, uint64(tank.Hand(budget)))
+				hand := tank.Hand(budget)
+				if hand > fuel.Slice {
+					t.Fatalf("%d fuel at hand of %d, want %d at most", hand, budget, fuel.Slice)
+				}
+				got, err := m.ExportedFunction(fuel.Entry(name)).Call(t.Context(), arg, uint64(hand))
 				if (err == nil) != (wantErr == nil) {
 					t.Fatalf("%s(%d) with %d fuel: %v, by its entry %v", name, arg, budget, wantErr, err)
 				}

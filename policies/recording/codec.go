@@ -244,6 +244,7 @@ func (c *codec) feedback(f *policies.Feedback, before int64) {
 	num(c, &f.Inflight)
 	num(c, &f.Attempt)
 	c.flag(&f.Final)
+	c.flag(&f.Unmade)
 	c.flag(&f.Loser)
 }
 

@@ -22,11 +22,11 @@ const (
 
 // rhythm is what the beats of one endpoint are like. The zero value knows nothing. Times are nanoseconds of any one clock.
 type rhythm struct {
-	intervals     []float32 // s; a ring, once it is full
-	next          int
-	sum, squares  float64
-	last          int64
-	mean, further float64 // s; further is sigma
+	intervals    []float32 // s; a ring, once it is full
+	next         int
+	sum, squares float64
+	last         int64
+	mean, sigma  float64 // s
 }
 
 // beat takes a beat at now. The silence that made the endpoint suspect is no interval between beats, and is left out.
@@ -51,7 +51,7 @@ func (h *rhythm) beat(a Accrual, now int64) {
 	}
 	n := float64(len(h.intervals))
 	h.mean = h.sum / n
-	h.further = math.Sqrt(max(h.squares/n-h.mean*h.mean, 0))
+	h.sigma = math.Sqrt(max(h.squares/n-h.mean*h.mean, 0))
 }
 
 // phi is how suspect silence is at now: 0 and more.
@@ -60,7 +60,7 @@ func (h *rhythm) phi(a Accrual, now int64) float64 {
 		return 0
 	}
 	late := float64(now-h.last)/1e9 - h.mean - a.Pause.Seconds()
-	return phiOf(late / max(h.further, a.MinSigma.Seconds()))
+	return phiOf(late / max(h.sigma, a.MinSigma.Seconds()))
 }
 
 // phiOf is -log10 of the chance that a normal variable is more than z sigmas above its mean. Beyond 37 sigmas it is +Inf.
