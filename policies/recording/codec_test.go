@@ -11,7 +11,9 @@ func TestFeedbackIsRecordedWhole(t *testing.T) {
 	o := policies.Outcome{Endpoint: 1, Class: policies.Reset, Status: 502, Sent: true, FirstByte: 3, Total: 4, Load: 0.5}
 	for _, f := range []policies.Feedback{
 		{Outcome: o, Now: 5, Num: 6, Tag: 7, Shadow: 8, Instance: 9, Inflight: 10, Attempt: 11},
-		{Final: true}, {Unmade: true}, {Loser: true},
+		{Final: true},
+		{Unmade: true},
+		{Loser: true},
 	} {
 		w := codec{}
 		was := f
