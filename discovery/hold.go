@@ -46,7 +46,7 @@ func (s *Shrink) Error() string {
 		return fmt.Sprintf("%d of %d instances are hidden from us: keeping them", s.Missing, s.Of)
 	}
 	if s.Left < 0 {
-		return fmt.Sprintf("the catalogue restarted without this service: keeping all %d instances", s.Of)
+		return fmt.Sprintf("the catalogue came back without this service: keeping all %d instances", s.Of)
 	}
 	return fmt.Sprintf("%d of %d instances are missing at once: keeping them until that is confirmed in %v",
 		s.Missing, s.Of, s.Left.Round(time.Millisecond))

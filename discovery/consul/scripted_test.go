@@ -243,6 +243,32 @@ func TestScriptedShrink(t *testing.T) {
 		s.next(t, "", true, list(11, "a"))
 		r.until(t, "belief", is("live a=passing"))
 	})
+	t.Run("to nothing after an outage is never believed, whatever the index", func(t *testing.T) {
+		s, r := begin(t, time.Hour)
+		doubted := func(why string) {
+			t.Helper()
+			st := r.until(t, "doubt", stale(five, Doubted))
+			if !strings.Contains(st.Err.Error(), why) {
+				t.Errorf("doubted because %v, want %q", st.Err, why)
+			}
+		}
+		s.next(t, "10", false, status(500, "rpc error making call: EOF"))
+		r.until(t, "an error", stale(five, Failed))
+		for range 2 { // an agent that was started anew and is past the index of the one before
+			s.next(t, "", false, list(20, ""))
+			doubted("came back without this service")
+			s.next(t, "", true, list(20, ""))
+			doubted("came back without this service")
+			s.next(t, "20", false, status(500, "rpc error making call: EOF"))
+			r.until(t, "another error", stale(five, Failed))
+		}
+		s.next(t, "", false, list(21, "a")) // they are registered anew one by one
+		doubted("4 of 5 instances are missing at once: keeping them until that is confirmed in 24h0m0s")
+		s.next(t, "", true, list(22, "a b c d e"))
+		r.until(t, "all of them", is(five))
+		s.next(t, "22", false, list(24, ""))
+		doubted("5 of 5 instances are missing at once: keeping them until that is confirmed in 1h0m0s")
+	})
 	t.Run("by ACLs says nothing of those that are hidden", func(t *testing.T) {
 		s, r := begin(t, time.Nanosecond)
 		s.next(t, "10", false, list(11, "a!", "X-Consul-Results-Filtered-By-ACLs", "true"))

@@ -36,7 +36,7 @@ func (s *Source) From(known discovery.State) *Source {
 // gives no answer that can be trusted, it publishes the last good one again, with the reason.
 func (s *Source) Run(ctx context.Context, publish func(discovery.State)) {
 	w := newWatch(s.client, s.query, publish)
-	if w.last, w.recalled = s.known, s.known.Origin == discovery.OriginLive; !w.recalled {
+	if w.last, w.apart = s.known, s.known.Origin == discovery.OriginLive; !w.apart {
 		w.recall()
 	}
 	for w.pace.wait(ctx) {
@@ -62,8 +62,8 @@ type watch struct {
 	hold     discovery.Hold
 	index    uint64    // to block on; 0: ask for a full answer
 	believed uint64    // index of the last answer that was believed
-	reset    bool      // the index went below that since
-	recalled bool      // last is from an earlier run, or another agent
+	reset    bool      // the catalogue lost its history since
+	apart    bool      // last is from before an outage, an earlier run, or another agent
 	refresh  time.Time // when a full answer is due
 	sure     bool      // the next question is for the leader
 	left     time.Duration
@@ -90,7 +90,7 @@ func (w *watch) recall() {
 	}
 	if st, ok := w.client.opts.Snapshot.Get(w.key); ok {
 		st.Err = errRecalled
-		w.last, w.recalled = st, true
+		w.last, w.apart = st, true
 		w.publish(st)
 	}
 }
@@ -151,10 +151,11 @@ func (w *watch) advance(index uint64) {
 // take publishes what an answer says, as far as it is believed.
 func (w *watch) take(list []discovery.Instance, bad error, a answer, sure bool) error {
 	now := time.Now()
-	// An agent that says "nothing" to a gateway that knows better may have lost everything, whatever its index is.
-	reset := w.reset || w.recalled && len(list) == 0
+	// An agent that comes back and says "nothing" to a gateway that knows better may have lost everything, whatever its
+	// index is: one that was started anew may soon be past the index that the gateway knew.
+	w.reset = w.reset || w.apart && len(list) == 0 && !a.filtered
 	list, shrink := w.hold.Weigh(now, w.last.Instances, discovery.Answer{
-		Instances: list, Sure: sure, Reset: reset, Partial: a.filtered,
+		Instances: list, Sure: sure, Reset: w.reset, Partial: a.filtered,
 	})
 	if a.filtered {
 		return w.partial(now, list, shrink)
@@ -168,7 +169,7 @@ func (w *watch) take(list []discovery.Instance, bad error, a answer, sure bool) 
 		return nil
 	}
 	w.sure, w.left = false, 0
-	w.believed, w.reset, w.recalled = a.index, false, false
+	w.believed, w.reset, w.apart = a.index, false, false
 	st := discovery.State{Instances: list, At: now, Origin: discovery.OriginLive}
 	if bad != nil {
 		st.Err = &Problem{Kind: Garbled, Err: bad}
@@ -202,7 +203,7 @@ func (w *watch) partial(now time.Time, list []discovery.Instance, shrink *discov
 
 // fail publishes the last good state with the reason why there is no newer one.
 func (w *watch) fail(err error) {
-	w.index, w.sure, w.left = 0, false, 0
+	w.index, w.sure, w.left, w.apart = 0, false, 0, true
 	w.hold.Interrupt()
 	w.failures++
 	st := w.last
