@@ -42,7 +42,7 @@ type Table struct {
 	Endpoints []*Endpoint
 	Zones     []string // Zones[0] is ""
 	SelfZone  uint16   // index into Zones of the gateway's own zone; 0 if it has none
-	Ejector   Ejector  // nil where nothing can be ejected: dry runs, shadows, simulations
+	Ejector   Ejector  // nil where nothing can be ejected: dry runs, shadows
 }
 
 // View is what is available of a Table now. A change of health makes a new View, never a new Table: a flapping

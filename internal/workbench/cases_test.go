@@ -47,7 +47,14 @@ func TestCases(t *testing.T) {
 		"endpoints_come_and_go": {
 			"round-robin", three, "- {remove: [a], add: [{name: d}], send: {requests: 20}, expect: {share: {b: 50%, d: 50%}}}\n      - {remove: [b, d], send: {}, expect: {pick: c}}", "",
 		},
-		"time_is_told": {"round-robin", three, "- {at: 1s, send: {}}\n      - {at: 5ms, send: {}}", "cases.yaml:6: the step before has not ended by then; want at most 5ms; got 1.01s"},
+		"a_deadline_ends_what_takes_longer": {
+			"round-robin", three, "- {set: {a: {takes: 1m}}, send: {attempts: 1, deadline: 2s}, expect: {pick: a, ends: header_timeout}}\n      - {at: 2s, send: {}, expect: {pick: b}}", "",
+		},
+		"attempts_share_the_deadline": {
+			"round-robin", three, "- {set: {a: {takes: 1m}}, send: {attempts: 2, deadline: 2s}, expect: {pick: a, retries: [b], ends: 200}}\n      - {at: 1010ms, send: {}}", "",
+		},
+		"no_endpoint_has_weight": {"round-robin", "endpoints: [{name: a, weight: 0}]\n", "- {send: {}, expect: {pick: a}}", "cases.yaml:5: where the first attempt goes; want a; got no endpoint"},
+		"time_is_told":           {"round-robin", three, "- {at: 1s, send: {}}\n      - {at: 5ms, send: {}}", "cases.yaml:6: the step before has not ended by then; want at most 5ms; got 1.01s"},
 		"rejected": {
 			"seat-limited", "endpoints: [{name: a, takes: 1s, meta: {seats: \"1\"}}]\nlaws: {may_reject: true}\n",
 			"- {send: {wait: false}, expect: {pick: a}}\n      - {send: {}, expect: {reject: 429}}", "",

@@ -7,7 +7,6 @@ import (
 	"math"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/weir-lb/weir/internal/form"
 	"github.com/weir-lb/weir/policies"
@@ -98,7 +97,7 @@ func (t *story) which(k int) string {
 		return "the request"
 	}
 	q := t.sent[k]
-	return fmt.Sprintf("request %d of %d, at %v", k+1, len(t.sent), time.Duration(q.arrived-epoch))
+	return fmt.Sprintf("request %d of %d, at %v", k+1, len(t.sent), q.arrived)
 }
 
 // line names where the requests went, the first dozen of them.

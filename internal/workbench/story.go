@@ -29,21 +29,21 @@ func (s *Subject) Run(c *Cases, tell func(Result)) {
 }
 
 func (s *Subject) tell(c *Cases, k *Case, path string) []Failure {
-	t := &story{cases: c, path: path, stage: newStage(c.Zone, s.Seed)}
-	st := t.stage
-	guest, err := s.Guest("test", k.Fallback, c.config(k, s.Config), func() int64 { return st.now })
-	if err != nil {
+	t := &story{cases: c, path: path}
+	var guest *Guest
+	st, err := newStage(c.Zone, s.Seed, k.Endpoints, func(now func() int64) (g *Guest, err error) {
+		guest, err = s.Guest("test", k.Fallback, c.config(k, s.Config), now)
+		return guest, err
+	})
+	if guest == nil {
 		t.fail(path, err.Error(), "", "")
 		return t.fails
 	}
-	st.guest = guest
-	for _, e := range k.Endpoints {
-		st.add(e)
-	}
-	if err := st.topology(); err != nil {
+	if err != nil {
 		t.fail(path, err.Error(), "", "")
+		k = &Case{}
 	}
-	st.begin()
+	t.stage = st
 	for i := range k.Steps {
 		if t.step(&k.Steps[i], form.Item(path+".steps", i)); len(t.fails) > 0 {
 			break // what follows would follow from it
@@ -64,18 +64,20 @@ func (t *story) fail(path, what, want, got string) {
 }
 
 // longest is how long a step may take to end.
-const longest = int64(24 * time.Hour)
+const longest = 24 * time.Hour
+
+func never() bool { return false }
 
 func (t *story) step(s *Step, path string) {
 	st := t.stage
-	begin := st.now + int64(s.After)
+	begin := st.Now() + s.After
 	if s.At > 0 {
-		if begin = epoch + int64(s.At); begin < st.now {
-			t.fail(path+".at", "the step before has not ended by then", "at most "+s.At.String(), time.Duration(st.now-epoch).String())
+		if begin = s.At; begin < st.Now() {
+			t.fail(path+".at", "the step before has not ended by then", "at most "+s.At.String(), st.Now().String())
 			return
 		}
 	}
-	st.until(begin, func() bool { return false })
+	st.Until(begin, never)
 	if err := t.change(s, path); err != nil {
 		t.fail(path, err.Error(), "", "")
 		return
@@ -86,10 +88,10 @@ func (t *story) step(s *Step, path string) {
 	t.sent = nil
 	open := 0
 	for i := range s.Send.Requests {
-		st.until(begin+int64(i)*int64(s.Send.Every), func() bool { return false })
+		st.Until(begin+time.Duration(i)*s.Send.Every, never)
 		t.sent = append(t.sent, st.arrive(s.Send, i, &open))
 	}
-	if s.Send.Wait && !st.until(st.now+longest, func() bool { return open == 0 }) {
+	if s.Send.Wait && !st.Until(st.Now()+longest, func() bool { return open == 0 }) {
 		t.fail(path+".send", "the requests do not end", "the end of all within 24h", "")
 		return
 	}
@@ -101,29 +103,29 @@ func (t *story) step(s *Step, path string) {
 // change does what a step does to the endpoints.
 func (t *story) change(s *Step, path string) error {
 	st := t.stage
-	topology, availability := len(s.Remove)+len(s.Add) > 0, false
+	topology := len(s.Remove)+len(s.Add) > 0
+	var come []*Endpoint
 	for _, name := range s.Remove {
 		delete(st.actors, name)
 	}
 	for _, e := range s.Add {
-		st.add(e)
+		st.actors[e.Name] = &e
+		come = append(come, &e)
 	}
+	var changed []change
 	for name, e := range s.Set {
 		a, at := st.actors[name], form.Child(path+".set", name)
 		has := func(key string) bool { return t.cases.set(at + "." + key) }
 		for key, set := range map[string]func(){
-			"weight": func() { a.Weight, topology = e.Weight, true },
-			"tier":   func() { a.Tier, topology = e.Tier, true },
-			"zone":   func() { a.Zone, topology = e.Zone, true },
-			"canary": func() { a.Canary, topology = e.Canary, true },
-			"spare":  func() { a.Spare, topology = e.Spare, true },
-			"meta":   func() { a.Meta, topology = e.Meta, true },
-			"state":  func() { a.State, availability = e.State, true },
-			"takes":  func() { a.Takes = e.Takes },
-			"answers": func() {
-				a.Answers = e.Answers
-				a.answer, _ = parseOutcome(e.Answers)
-			},
+			"weight":  func() { a.Weight, topology = e.Weight, true },
+			"tier":    func() { a.Tier, topology = e.Tier, true },
+			"zone":    func() { a.Zone, topology = e.Zone, true },
+			"canary":  func() { a.Canary, topology = e.Canary, true },
+			"spare":   func() { a.Spare, topology = e.Spare, true },
+			"meta":    func() { a.Meta, topology = e.Meta, true },
+			"state":   func() { a.State = e.State },
+			"takes":   func() { a.Takes = e.Takes },
+			"answers": func() { a.Answers = e.Answers },
 		} {
 			if has(key) {
 				set()
@@ -131,14 +133,21 @@ func (t *story) change(s *Step, path string) error {
 		}
 		if has("columns") {
 			a.Columns = e.Columns
-			a.setColumns(func(key string) bool { return has("columns." + key) })
+		}
+		changed = append(changed, change{a, func(column string) bool { return has("columns." + column) }})
+	}
+	if topology {
+		if err := st.topology(); err != nil {
+			return err
 		}
 	}
-	switch {
-	case topology:
-		return st.topology()
-	case availability:
-		st.availability()
+	for _, e := range come {
+		changed = append(changed, change{e, always})
+	}
+	for _, c := range changed {
+		if err := st.apply(c); err != nil {
+			return err
+		}
 	}
 	return nil
 }

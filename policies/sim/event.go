@@ -14,6 +14,7 @@ const (
 	notice                // a gateway learns what became of an endpoint
 	pass                  // time passes for policies
 	weigh                 // weights follow load
+	look                  // a gateway looks anew who may get traffic
 )
 
 // event is something that will happen. Events at the same time happen in the order in which they were planned.

@@ -12,6 +12,7 @@ import (
 
 // gateway is one load balancer with a policy, counters and a view of health of its own.
 type gateway struct {
+	number   int32
 	policy   policies.Policy
 	failover policies.Failover
 	observer policies.Observer // nil if the policy is none
@@ -19,26 +20,29 @@ type gateway struct {
 	table    *policies.Table
 	view     *policies.View
 	picker   policies.Picker
+	gen      uint32 // of table
 	viewGen  uint32
-	up       []bool
-	cut      []bool   // by server: a partition lies between
-	turns    []uint32 // by server: partitions that came and went
+	states   []*policies.State // by server, as all that follow
+	health   []policies.Health
+	ejected  []int64  // until then, by the policy
+	cut      []bool   // a partition lies between
+	turns    []uint32 // partitions that came and went
+	begun    []uint32 // attempts since rates were counted
 	seq      uint64
 	active   int // requests in flight
 	retrying int // retries in flight
 	inflight int // attempts in flight
 	weight   uint64
-	begun    []uint32 // attempts, by endpoint, since rates were counted
 	counted  int64
 }
 
 // newGateway makes gateway number n and builds its policy.
-func (w *world) newGateway(n int) (*gateway, error) {
-	policy, err := w.config.Policy(n, func() int64 { return w.now })
+func (w *World) newGateway(n int) (*gateway, error) {
+	policy, err := w.config.Policy(n, w.clock)
 	if err != nil {
 		return nil, err
 	}
-	g := &gateway{policy: policy, failover: w.config.Failover}
+	g := &gateway{number: int32(n), policy: policy, failover: w.config.Failover}
 	if g.failover == nil {
 		g.failover = &policies.NextEndpoint{Conditions: Conditions()}
 	}
@@ -47,9 +51,32 @@ func (w *world) newGateway(n int) (*gateway, error) {
 	}
 	g.observer, _ = g.policy.(policies.Observer)
 	g.advance, _ = g.policy.(interface{ Advance(now int64) })
+	// Gateways have seen different numbers of tables. Were these equal, all would start their rounds at the same endpoint.
+	g.gen = uint32(n) << 16
+	return g, g.build(w)
+}
+
+// rebuild gives every gateway a new table.
+func (w *World) rebuild() error {
+	for _, g := range w.gateways {
+		if err := g.build(w); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// build makes the table of the fleet as it is now, and its picker.
+func (g *gateway) build(w *World) error {
+	for len(g.states) < len(w.servers) {
+		g.states = append(g.states, policies.NewState(policies.Up))
+		g.health = append(g.health, policies.Up)
+		g.ejected = append(g.ejected, 0)
+		g.begun, g.turns, g.cut = append(g.begun, 0), append(g.turns, 0), append(g.cut, false)
+	}
 	zones := []string{"", w.config.Zone}
-	for _, s := range w.config.Servers {
-		zones = append(zones, s.Zone)
+	for _, s := range w.fleet {
+		zones = append(zones, w.servers[s].Zone)
 	}
 	slices.Sort(zones)
 	zones = slices.Compact(zones)
@@ -57,36 +84,40 @@ func (w *world) newGateway(n int) (*gateway, error) {
 		i, _ := slices.BinarySearch(zones, name)
 		return uint16(i)
 	}
-	// Gateways have seen different numbers of tables. Were these equal, all would start their rounds at the same endpoint.
-	g.table = &policies.Table{Gen: 1 + uint32(n)<<16, Zones: zones, SelfZone: zone(w.config.Zone)}
-	for i, s := range w.config.Servers {
+	g.gen++
+	t := &policies.Table{Gen: g.gen, Zones: zones, SelfZone: zone(w.config.Zone)}
+	t.Ejector = ejector{w, g, t}
+	for _, n := range w.fleet {
+		s := &w.servers[n]
 		e := &policies.Endpoint{
-			ID: fmt.Sprintf("%05d %s", i, s.Name), IDHash: nameHash(s.Name), Num: uint32(i + 1), Name: s.Name, Address: s.Name, Weight: s.Weight, Tier: s.Tier,
-			Zone: zone(s.Zone), State: policies.NewState(policies.Up),
+			ID: fmt.Sprintf("%05d %s", n, s.Name), IDHash: s.Hash, Num: uint32(n + 1), Name: s.Name, Address: s.Address,
+			Weight: s.Weight, Tier: s.Tier, Flags: s.Flags, Zone: zone(s.Zone), State: g.states[n],
 		}
 		for _, k := range slices.Sorted(maps.Keys(s.Meta)) {
 			e.Meta = append(e.Meta, policies.Pair{Key: k, Value: s.Meta[k]})
 		}
-		if g.table.SelfZone != 0 && e.Zone == g.table.SelfZone {
+		if t.SelfZone != 0 && e.Zone == t.SelfZone {
 			e.Flags |= policies.SameZone
 		}
-		g.table.Endpoints = append(g.table.Endpoints, e)
-		g.up = append(g.up, true)
+		t.Endpoints = append(t.Endpoints, e)
 	}
-	g.begun, g.turns, g.cut = make([]uint32, len(g.up)), make([]uint32, len(g.up)), make([]bool, len(g.up))
-	if g.picker, err = g.policy.Build(g.table); err != nil {
-		return nil, err
+	picker, err := g.policy.Build(t)
+	if err != nil {
+		return err
 	}
-	g.look()
-	return g, nil
+	g.table, g.picker = t, picker
+	g.look(w.now)
+	return nil
 }
 
-// began counts an attempt at endpoint i, and looks at how the load lies then.
-func (g *gateway) began(w *world, i int) {
-	e := g.table.Endpoints[i]
+// serverOf returns the number of the server that endpoint i of a table is.
+func serverOf(t *policies.Table, i int) int32 { return int32(t.Endpoints[i].Num - 1) }
+
+// began counts an attempt at e, and looks at how the load lies then.
+func (g *gateway) began(w *World, e *policies.Endpoint) {
 	e.AddInflight(1)
 	g.inflight++
-	g.begun[i]++
+	g.begun[e.Num-1]++
 	r := w.result
 	r.attempts++
 	if w.arrived <= r.first || w.now < r.from {
@@ -105,59 +136,67 @@ func (g *gateway) began(w *world, i int) {
 }
 
 // pass lets time pass for the policy.
-func (g *gateway) pass(now int64) {
-	g.advance.Advance(now)
-	if d := now - g.counted; d >= int64(time.Second) {
+func (g *gateway) pass(w *World) {
+	g.advance.Advance(w.clock())
+	if d := w.now - g.counted; d >= int64(time.Second) {
 		for i, n := range g.begun {
-			g.table.Endpoints[i].Store(policies.ColRPSMilli, uint32(float64(n)/time.Duration(d).Seconds()*1000))
+			g.states[i].Store(policies.ColRPSMilli, uint32(float64(n)/time.Duration(d).Seconds()*1000))
 			g.begun[i] = 0
 		}
-		g.counted = now
+		g.counted = w.now
 	}
 }
 
-// reweigh makes a new table with these weights.
-func (g *gateway) reweigh(weights []uint32) error {
-	t := *g.table
-	t.Gen++
-	t.Endpoints = make([]*policies.Endpoint, len(weights))
-	for i, e := range g.table.Endpoints {
-		now := *e
-		now.Weight = weights[i]
-		t.Endpoints[i] = &now
-	}
-	picker, err := g.policy.Build(&t)
-	if err != nil {
-		return err
-	}
-	g.table, g.picker = &t, picker
-	g.look()
-	return nil
-}
-
-// look makes the view of what the gateway takes for up.
-func (g *gateway) look() {
+// look makes the view of what the gateway takes for fit.
+func (g *gateway) look(now int64) {
 	g.viewGen++
-	g.view = policies.NewView(g.table, g.viewGen, false, func(i int) bool { return g.up[i] })
+	g.view = policies.NewView(g.table, g.viewGen, false, func(i int) bool {
+		n := serverOf(g.table, i)
+		h := g.health[n]
+		if g.ejected[n] > now {
+			h = policies.Down
+		}
+		g.states[n].Store(policies.ColHealth, uint32(h))
+		return h != policies.Down
+	})
 	g.weight = 0
 	for _, i := range g.view.Up {
 		g.weight += uint64(g.table.Endpoints[i].Weight)
 	}
 }
 
-// learn notes that endpoint i is up or down.
-func (g *gateway) learn(i int32, up bool) {
-	if g.up[i] == up {
-		return
+// learn notes what the gateway takes server n for.
+func (g *gateway) learn(n int32, h policies.Health, now int64) {
+	if g.health[n] != h {
+		g.health[n] = h
+		g.look(now)
 	}
-	g.up[i] = up
-	h := policies.Down
-	if up {
-		h = policies.Up
-	}
-	g.table.Endpoints[i].Store(policies.ColHealth, uint32(h))
-	g.look()
 }
+
+// ejector takes endpoints out that a policy wants out, as many as it names.
+type ejector struct {
+	w *World
+	g *gateway
+	t *policies.Table
+}
+
+// Eject implements [policies.Ejector]: the next view has it.
+func (e ejector) Eject(i int, d time.Duration) bool {
+	if i < 0 || i >= len(e.t.Endpoints) || d <= 0 {
+		return false
+	}
+	n, until := serverOf(e.t, i), e.w.now+int64(d)
+	if until <= e.g.ejected[n] {
+		return true
+	}
+	e.g.ejected[n] = until
+	e.w.plan(event{at: e.w.now, kind: look, who: e.g.number})
+	e.w.plan(event{at: until, kind: look, who: e.g.number})
+	return true
+}
+
+// clock is what clocks show.
+func (w *World) clock() int64 { return w.config.Epoch + w.now }
 
 // ended keeps the figures of an endpoint as a gateway does: the same averages, in the same steps.
 func ended(e *policies.Endpoint, o *policies.Outcome) {
@@ -187,7 +226,7 @@ func ended(e *policies.Endpoint, o *policies.Outcome) {
 }
 
 // retryLimit is how many retries may be in flight.
-func (w *world) retryLimit(g *gateway) int {
+func (w *World) retryLimit(g *gateway) int {
 	if w.config.Budget < 0 {
 		return int(^uint(0) >> 1)
 	}

@@ -4,7 +4,7 @@ import "cmp"
 
 // part begins or ends a partition between a gateway and a server. What was under way between them is lost, and that gateway
 // alone notices.
-func (w *world) part(f Fault, cut bool) {
+func (w *World) part(f Fault, cut bool) {
 	g, s := w.gateways[f.Gateway], &w.servers[f.Server]
 	if g.cut[f.Server] == cut {
 		return
@@ -12,7 +12,7 @@ func (w *world) part(f Fault, cut bool) {
 	g.cut[f.Server] = cut
 	for n := range w.attempts {
 		a := &w.attempts[n]
-		if !cut || a.endpoint != s.index || !a.there || a.over || int(w.requests[a.request].gateway) != f.Gateway {
+		if !cut || a.server != s.index || !a.there || a.over || int(w.requests[a.request].gateway) != f.Gateway {
 			continue
 		}
 		w.leave(s, int32(n))
@@ -25,7 +25,7 @@ func (w *world) part(f Fault, cut bool) {
 }
 
 // lost plans what comes of an attempt that is never answered: its end, or a second one beside it.
-func (w *world) lost(n int32) {
+func (w *World) lost(n int32) {
 	a := &w.attempts[n]
 	w.planExpiry(n)
 	if d := cmp.Or(w.requests[a.request].ask.Hedge, w.config.Hedge); d > 0 && a.start+int64(d) > w.now {
@@ -34,7 +34,7 @@ func (w *world) lost(n int32) {
 }
 
 // notify plans that a gateway learns of a server that is away from now on, or back.
-func (w *world) notify(gateway int, s *server, away bool) {
+func (w *World) notify(gateway int, s *server, away bool) {
 	d := w.config.Recover
 	if away {
 		d = w.config.Detect

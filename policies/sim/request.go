@@ -11,9 +11,15 @@ import (
 type request struct {
 	gen      uint32
 	gateway  int32
-	attempt  int32 // the newest that is under way; -1 is none
-	beside   int32 // the one that it was hedged from, while both are; -1 is none
-	next     int32 // the endpoint of the retry that is planned
+	attempt  int32          // the newest that is under way; -1 is none
+	beside   int32          // the one that it was hedged from, while both are; -1 is none
+	next     int32          // the endpoint of the retry that is planned
+	view     *policies.View // that it sees from beginning to end, as its picker
+	picker   policies.Picker
+	attempts int // at most
+	timeout  time.Duration
+	witness  Witness // nil: nobody
+	rejected bool
 	group    int32 // that it is a part of
 	left     int32 // of a group, in its first: parts that are not answered
 	number   int   // of arrival
@@ -28,7 +34,8 @@ type request struct {
 type attempt struct {
 	gen      uint32
 	request  int32
-	endpoint int32
+	endpoint int32 // in the request's view
+	server   int32
 	start    int64
 	limit    int64 // when its time is up; 0 is never
 	until    int64 // when the worker that serves it will be done
@@ -45,7 +52,7 @@ type attempt struct {
 	inflight uint32 // at the endpoint when it began
 }
 
-func (w *world) newRequest() int32 {
+func (w *World) newRequest() int32 {
 	if n := len(w.freeR); n > 0 {
 		i := w.freeR[n-1]
 		w.freeR = w.freeR[:n-1]
@@ -55,7 +62,7 @@ func (w *world) newRequest() int32 {
 	return int32(len(w.requests) - 1)
 }
 
-func (w *world) newAttempt() int32 {
+func (w *World) newAttempt() int32 {
 	if n := len(w.freeA); n > 0 {
 		i := w.freeA[n-1]
 		w.freeA = w.freeA[:n-1]
@@ -65,14 +72,14 @@ func (w *world) newAttempt() int32 {
 	return int32(len(w.attempts) - 1)
 }
 
-func (w *world) freeAttempt(a int32) {
+func (w *World) freeAttempt(a int32) {
 	w.attempts[a].gen++
 	w.attempts[a].there = false
 	w.freeA = append(w.freeA, a)
 }
 
 // arrive takes the next request, or the next group of them.
-func (w *world) arrive() {
+func (w *World) arrive() {
 	w.result.came(w)
 	gateway := 0
 	if n := len(w.gateways); n > 1 {
@@ -80,57 +87,60 @@ func (w *world) arrive() {
 	}
 	number, first := w.arrived, int32(-1)
 	w.arrived++
+	ask := policies.Request{Method: policies.MethodGet, Flags: policies.Idempotent | policies.Replayable, StickyEP: policies.None}
 	for range w.config.Fan {
 		i := w.newRequest()
 		if first < 0 {
 			first = i
 			w.requests[i].left, w.requests[i].worst = int32(w.config.Fan), policies.Outcome{}
 		}
-		w.enter(i, int32(gateway), first, number)
+		if w.config.Keys != nil {
+			ask.KeyHash = w.config.Keys.Draw(w.chance)
+			ask.Flags |= policies.HasKey
+		}
+		r := &w.requests[i]
+		r.gateway, r.group, r.number = int32(gateway), first, number
+		r.attempts, r.timeout, r.witness = w.config.Attempts, w.config.Timeout, nil
+		w.enter(i, ask)
 	}
 	w.planArrival()
 }
 
-// enter lets request i, of a group, come to a gateway.
-func (w *world) enter(i, gateway, group int32, number int) {
+// enter lets request i come to its gateway, and ask that.
+func (w *World) enter(i int32, ask policies.Request) {
 	r := &w.requests[i]
-	r.gateway, r.group = gateway, group
-	r.attempt, r.beside, r.retrying, r.spare = -1, -1, false, false
-	r.number, r.arrived = number, w.now
+	g := w.gateways[r.gateway]
+	r.attempt, r.beside, r.retrying, r.spare, r.rejected = -1, -1, false, false, false
+	r.arrived, r.view, r.picker = w.now, g.view, g.picker
 	w.open++
-	g := w.gateways[gateway]
 	g.active++
 	instance := r.ask.Instance
-	r.ask = policies.Request{
-		Seq: g.seq, Method: policies.MethodGet, Flags: policies.Idempotent | policies.Replayable,
-		StickyEP: policies.None, Instance: instance, Last: policies.Outcome{Endpoint: policies.None},
-	}
+	r.ask = ask
+	r.ask.Seq, r.ask.Instance, r.ask.Last.Endpoint = g.seq, instance, policies.None
 	g.seq++
-	if w.config.Keys != nil {
-		r.ask.KeyHash = w.config.Keys.Draw(w.chance)
-		r.ask.Flags |= policies.HasKey
+	if r.timeout > 0 {
+		w.plan(event{at: w.now + int64(r.timeout), kind: expiry, who: ^i, gen: r.gen})
 	}
-	if w.config.Timeout > 0 {
-		w.plan(event{at: w.now + int64(w.config.Timeout), kind: expiry, who: ^i, gen: r.gen})
-	}
-	if e := w.pick(g, r); e >= 0 {
+	e := w.pick(g, r)
+	if e >= 0 {
 		w.start(i, int32(e))
-	} else {
-		w.answer(i, policies.Outcome{Class: policies.PoolExhausted, Status: 503})
+		return
 	}
+	r.rejected = e == policies.Rejected
+	w.answer(i, policies.Outcome{Class: policies.PoolExhausted, Status: 503})
 }
 
 // pick asks the policy where the next attempt of r goes. What it may not name is not believed.
-func (w *world) pick(g *gateway, r *request) int {
+func (w *World) pick(g *gateway, r *request) int {
 	r.ask.ResetAnswers()
 	w.refresh(r)
-	e := g.picker.Pick(&r.ask, g.view)
-	if e < 0 || g.view.MayServe(&r.ask, e) {
+	e := r.picker.Pick(&r.ask, r.view)
+	if e < 0 || r.view.MayServe(&r.ask, e) {
 		return e
 	}
 	w.result.misled++
 	w.unmade(g, r, e)
-	for _, c := range g.view.Candidates(&r.ask) {
+	for _, c := range r.view.Candidates(&r.ask) {
 		if !r.ask.HasTried(c) {
 			return int(c)
 		}
@@ -139,52 +149,58 @@ func (w *world) pick(g *gateway, r *request) int {
 }
 
 // unmade tells the policy that nothing comes of its answer e, if that named an endpoint.
-func (w *world) unmade(g *gateway, r *request, e int) {
-	if g.observer == nil || e < 0 || e >= len(g.table.Endpoints) {
+func (w *World) unmade(g *gateway, r *request, e int) {
+	if g.observer == nil || e < 0 || e >= len(r.view.Table.Endpoints) {
 		return
 	}
-	g.observer.Observe(g.view, policies.Feedback{
-		Outcome: policies.Outcome{Endpoint: e, Class: policies.Cancelled, Load: -1}, Now: w.now, Num: g.table.Endpoints[e].Num,
+	g.observer.Observe(r.view, policies.Feedback{
+		Outcome: policies.Outcome{Endpoint: e, Class: policies.Cancelled, Load: -1}, Now: w.clock(), Num: r.view.Table.Endpoints[e].Num,
 		Tag: r.ask.Tag, Shadow: r.ask.ShadowTag, Instance: r.ask.Instance, Attempt: r.ask.Attempt, Unmade: true,
 	})
 }
 
 // refresh brings up to date what changes between calls of the policy.
-func (w *world) refresh(r *request) {
+func (w *World) refresh(r *request) {
 	q := &r.ask
-	q.Now, q.Rand, q.Elapsed = w.now, w.dice.Uint64(), time.Duration(w.now-r.arrived)
-	if w.config.Timeout > 0 {
-		q.Deadline = max(w.config.Timeout-q.Elapsed, 1)
+	q.Now, q.Rand, q.Elapsed = w.clock(), w.dice.Uint64(), time.Duration(w.now-r.arrived)
+	if r.timeout > 0 {
+		q.Deadline = max(r.timeout-q.Elapsed, 1)
 	}
-	if int(q.Attempt)+1 >= w.config.Attempts {
+	if int(q.Attempt)+1 >= r.attempts {
 		q.Flags |= policies.LastTry
 	}
 }
 
 // start sends a request to an endpoint.
-func (w *world) start(i, endpoint int32) {
+func (w *World) start(i, endpoint int32) {
 	r := &w.requests[i]
 	n := w.newAttempt()
-	a := &w.attempts[n]
+	a, e := &w.attempts[n], r.view.Table.Endpoints[endpoint]
 	*a = attempt{
-		gen: a.gen, request: i, endpoint: endpoint, start: w.now, number: r.ask.Attempt,
-		tag: r.ask.Tag, shadow: r.ask.ShadowTag, instance: r.ask.Instance,
-		inflight: w.gateways[r.gateway].table.Endpoints[endpoint].Inflight(),
+		gen: a.gen, request: i, endpoint: endpoint, server: int32(e.Num - 1), start: w.now, number: r.ask.Attempt,
+		tag: r.ask.Tag, shadow: r.ask.ShadowTag, instance: r.ask.Instance, inflight: e.Inflight(),
 	}
 	r.attempt = n
-	w.gateways[r.gateway].began(w, int(endpoint))
-	if d := cmp.Or(r.ask.Hedge, w.config.Hedge); d > 0 && int(r.ask.Attempt)+1 < w.config.Attempts {
+	w.gateways[r.gateway].began(w, e)
+	if r.witness != nil {
+		r.witness.Began(&r.ask, e)
+	}
+	if d := cmp.Or(r.ask.Hedge, w.config.Hedge); d > 0 && int(r.ask.Attempt)+1 < r.attempts {
 		w.plan(event{at: w.now + int64(d), kind: company, who: n, gen: a.gen})
 	}
 	if d := w.perTry(r); d > 0 {
 		a.limit = w.now + int64(d)
 		w.planExpiry(n)
 	}
-	s := &w.servers[endpoint]
-	if w.gateways[r.gateway].cut[endpoint] {
+	s := &w.servers[a.server]
+	if w.gateways[r.gateway].cut[a.server] {
 		return
 	}
-	switch s.mode {
+	mode := s.mode
+	if s.gone {
+		mode = refusing
+	}
+	switch mode {
 	case refusing:
 		a.class = policies.Refused
 		w.plan(event{at: w.now + int64(refuseAfter), kind: failure, who: n, gen: a.gen})
@@ -202,10 +218,10 @@ func (w *world) start(i, endpoint int32) {
 }
 
 // perTry returns how long the coming attempt of r may take, as a gateway has it; 0 is without end.
-func (w *world) perTry(r *request) time.Duration {
+func (w *World) perTry(r *request) time.Duration {
 	d := w.config.PerTry
-	if left := w.config.Attempts - int(r.ask.Attempt); d == 0 && w.config.Timeout > 0 && left > 1 {
-		d = (w.config.Timeout - time.Duration(w.now-r.arrived)) / time.Duration(left)
+	if left := r.attempts - int(r.ask.Attempt); d == 0 && r.timeout > 0 && left > 1 && r.ask.Flags&policies.Idempotent != 0 {
+		d = (r.timeout - time.Duration(w.now-r.arrived)) / time.Duration(left)
 	}
 	if t := r.ask.Timeout; t > 0 && (d == 0 || t < d) {
 		d = t
@@ -216,14 +232,14 @@ func (w *world) perTry(r *request) time.Duration {
 // refuseAfter is how long it takes to learn that nobody listens, or to get an error that costs no work.
 const refuseAfter = 200 * time.Microsecond
 
-func (w *world) planExpiry(n int32) {
+func (w *World) planExpiry(n int32) {
 	if a := &w.attempts[n]; a.limit > 0 {
 		w.plan(event{at: a.limit, kind: expiry, who: n, gen: a.gen})
 	}
 }
 
 // depart ends what a server is done with.
-func (w *world) depart(e event) {
+func (w *World) depart(e event) {
 	if e.who >= 0 {
 		if w.attempts[e.who].gen == e.gen {
 			w.served(e.who)
@@ -244,20 +260,25 @@ func (w *world) depart(e event) {
 }
 
 // served ends attempt n well.
-func (w *world) served(n int32) {
+func (w *World) served(n int32) {
 	a := &w.attempts[n]
-	s := &w.servers[a.endpoint]
+	s := &w.servers[a.server]
 	s.served++
 	if a.over { // nobody waited for it any more
 		w.leave(s, n)
 		w.freeAttempt(n)
 		return
 	}
-	w.end(n, policies.Outcome{Class: policies.OK, Status: 200, Sent: true})
+	o := s.Answer.outcome()
+	if o.Class != policies.OK {
+		w.leave(s, n) // it is done with it, whatever the gateway makes of the answer
+		a.there = false
+	}
+	w.end(n, o)
 }
 
 // expire ends an attempt, or a request, whose time is up.
-func (w *world) expire(e event) {
+func (w *World) expire(e event) {
 	if e.who >= 0 {
 		// One that is over may still stand in a queue.
 		if a := &w.attempts[e.who]; a.gen == e.gen && !a.over {
@@ -279,7 +300,7 @@ func (w *world) expire(e event) {
 }
 
 // close ends attempt n for the gateway, and for the server unless that does not notice.
-func (w *world) close(n int32, o policies.Outcome, final, loser bool) {
+func (w *World) close(n int32, o policies.Outcome, final, loser bool) {
 	a := &w.attempts[n]
 	r := &w.requests[a.request]
 	g := w.gateways[r.gateway]
@@ -296,19 +317,22 @@ func (w *world) close(n int32, o policies.Outcome, final, loser bool) {
 	if loser {
 		o.Class = policies.Cancelled
 	}
-	e := g.table.Endpoints[a.endpoint]
+	e := r.view.Table.Endpoints[a.endpoint]
 	ended(e, &o)
 	g.inflight--
+	if r.witness != nil {
+		r.witness.Ended(int(a.number), o)
+	}
 	if g.observer != nil {
-		g.observer.Observe(g.view, policies.Feedback{
-			Outcome: o, Now: w.now, Num: e.Num, Tag: a.tag, Shadow: a.shadow, Instance: a.instance, Inflight: a.inflight,
+		g.observer.Observe(r.view, policies.Feedback{
+			Outcome: o, Now: w.clock(), Num: e.Num, Tag: a.tag, Shadow: a.shadow, Instance: a.instance, Inflight: a.inflight,
 			Attempt: a.number, Final: final, Loser: loser,
 		})
 	}
 	a.over = true
 	if o.Class == policies.OK || !a.there {
 		if a.there {
-			w.leave(&w.servers[a.endpoint], n)
+			w.leave(&w.servers[a.server], n)
 		}
 		w.freeAttempt(n)
 		return
@@ -316,7 +340,7 @@ func (w *world) close(n int32, o policies.Outcome, final, loser bool) {
 	if w.config.Abandon {
 		return // it will be served, for nobody
 	}
-	s := &w.servers[a.endpoint]
+	s := &w.servers[a.server]
 	waited := a.waits
 	w.leave(s, n)
 	if !waited {
@@ -325,7 +349,7 @@ func (w *world) close(n int32, o policies.Outcome, final, loser bool) {
 }
 
 // answer ends a request.
-func (w *world) answer(i int32, o policies.Outcome) {
+func (w *World) answer(i int32, o policies.Outcome) {
 	r := &w.requests[i]
 	g := w.gateways[r.gateway]
 	g.active--
@@ -347,10 +371,14 @@ func (w *world) answer(i int32, o policies.Outcome) {
 	}
 	r.gen++
 	w.open--
+	if r.witness != nil {
+		r.witness.Answered(&r.ask, r.rejected)
+		r.witness = nil
+	}
 	if r.group != i {
 		w.release(i)
 	}
 }
 
 // release forgets request i.
-func (w *world) release(i int32) { w.freeR = append(w.freeR, i) }
+func (w *World) release(i int32) { w.freeR = append(w.freeR, i) }

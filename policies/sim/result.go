@@ -63,7 +63,7 @@ type count struct {
 	served []uint64
 }
 
-func (w *world) count() *count {
+func (w *World) count() *count {
 	c := &count{at: w.now}
 	for i := range w.servers {
 		w.servers[i].settle(w.now)
@@ -86,7 +86,7 @@ func newResult(c *Config) *Result {
 }
 
 // came notes that a request is about to come.
-func (r *Result) came(w *world) {
+func (r *Result) came(w *World) {
 	if r.began == nil && w.arrived >= r.first && w.now >= r.from {
 		r.began = w.count()
 	}
@@ -97,7 +97,7 @@ func (r *Result) came(w *world) {
 }
 
 // endSlice notes what the servers did in the slice that is under way, if one is.
-func (r *Result) endSlice(w *world) {
+func (r *Result) endSlice(w *World) {
 	n := len(r.Series)
 	if n == 0 || r.until != nil {
 		return
@@ -111,7 +111,7 @@ func (r *Result) endSlice(w *world) {
 }
 
 // answered notes the end of a request.
-func (r *Result) answered(w *world, q *request, o policies.Outcome) {
+func (r *Result) answered(w *World, q *request, o policies.Outcome) {
 	took := time.Duration(w.now - q.arrived)
 	timed := o.Class == policies.OK || o.Class == policies.HeaderTimeout
 	if r.slice > 0 {
@@ -137,7 +137,7 @@ func (r *Result) answered(w *world, q *request, o policies.Outcome) {
 	}
 }
 
-func (r *Result) finish(w *world) {
+func (r *Result) finish(w *World) {
 	r.Attempts, r.Retries, r.Hedges, r.Denied, r.Misled = r.attempts, r.retries, r.hedges, r.denied, r.misled
 	r.Sent = w.arrived * w.config.Fan
 	r.Elapsed = time.Duration(w.now)

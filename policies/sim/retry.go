@@ -7,7 +7,7 @@ import (
 )
 
 // end ends an attempt, and does with its request what follows.
-func (w *world) end(n int32, o policies.Outcome) {
+func (w *World) end(n int32, o policies.Outcome) {
 	i := w.attempts[n].request
 	r := &w.requests[i]
 	g := w.gateways[r.gateway]
@@ -15,7 +15,7 @@ func (w *world) end(n int32, o policies.Outcome) {
 	if other == n {
 		other = r.attempt
 	}
-	if o.Class == policies.OK {
+	if o.Class == policies.OK && (o.Status < 400 || other >= 0 && other != n) {
 		if other >= 0 && other != n {
 			w.close(other, policies.Outcome{Sent: true}, false, true)
 		}
@@ -35,25 +35,28 @@ func (w *world) end(n int32, o policies.Outcome) {
 	q.Attempt++
 	q.Last = o
 	w.refresh(r)
-	v := g.failover.Next(q, g.view, o)
+	v := g.failover.Next(q, r.view, o)
+	r.rejected = v.Action == policies.Reject
 	next := policies.None
 	if v.Action == policies.Retry {
 		next = v.Endpoint
 	}
-	if v.Action == policies.Retry && int(q.Attempt) < w.config.Attempts && !q.NoRetry && !g.view.MayServe(q, next) {
+	if v.Action == policies.Retry && int(q.Attempt) < r.attempts && !q.NoRetry && !r.view.MayServe(q, next) {
 		w.unmade(g, r, next)
-		if next = w.pick(g, r); next == policies.None && len(g.view.Up) > 0 && g.view.Candidates(q) == nil {
+		if next = w.pick(g, r); next == policies.None && len(r.view.Up) > 0 && r.view.Candidates(q) == nil {
 			q.NTried = 0 // everyone failed once: better the same again than none
 			v.After = max(v.After, roundPause/2+time.Duration(q.Rand%uint64(roundPause)))
 			next = w.pick(g, r)
 		}
+		r.rejected = next == policies.Rejected
 	}
 	after := v.After
 	if b := w.config.Backoff; b > 0 && next >= 0 {
 		after += b/2 + time.Duration(w.chance.Int64N(int64(b/2)+1))
 	}
-	late := w.config.Timeout > 0 && w.now-r.arrived+int64(after) >= int64(w.config.Timeout)
-	if next < 0 || int(q.Attempt) >= w.config.Attempts || q.NoRetry || late || !w.mayRetry(g, r) {
+	late := r.timeout > 0 && w.now-r.arrived+int64(after) >= int64(r.timeout)
+	once := o.Sent && q.Flags&policies.Idempotent == 0 // it may have been done
+	if next < 0 || int(q.Attempt) >= r.attempts || q.NoRetry || once || late || !w.mayRetry(g, r) {
 		w.unmade(g, r, next)
 		w.close(n, o, true, false)
 		w.answer(i, o)
@@ -72,7 +75,7 @@ func (w *world) end(n int32, o policies.Outcome) {
 const roundPause = 25 * time.Millisecond
 
 // mayRetry takes a share of the retry budget.
-func (w *world) mayRetry(g *gateway, r *request) bool {
+func (w *World) mayRetry(g *gateway, r *request) bool {
 	if r.retrying {
 		return true
 	}
@@ -85,13 +88,13 @@ func (w *world) mayRetry(g *gateway, r *request) bool {
 	return true
 }
 
-func (w *world) retry(i, endpoint int32) {
+func (w *World) retry(i, endpoint int32) {
 	w.result.retries++
 	w.start(i, endpoint)
 }
 
 // hedge starts a second attempt beside n.
-func (w *world) hedge(n int32) {
+func (w *World) hedge(n int32) {
 	i := w.attempts[n].request
 	r := &w.requests[i]
 	g := w.gateways[r.gateway]

@@ -1,7 +1,9 @@
 package sim
 
 import (
+	"cmp"
 	"container/heap"
+	"fmt"
 	"time"
 
 	"github.com/weir-lb/weir/policies"
@@ -20,9 +22,12 @@ const (
 // Server is an endpoint as the world has it.
 type Server struct {
 	Name       string
+	Hash       uint64 // of its identity; 0: one of the name
+	Address    string // default Name
 	Weight     uint32 // 0..policies.MaxWeight
 	Tier       uint8
 	Zone       string
+	Flags      policies.EndpointFlags // but for SameZone
 	Meta       map[string]string
 	Discipline Discipline
 	Speed      float64 // work a second; default 1
@@ -31,6 +36,34 @@ type Server struct {
 	Queue      int     // FIFO: most that wait, further ones are refused; 0 is no limit
 	Order      Order   // FIFO: of those that wait
 	Service    Dist    // work of an attempt in time at speed 1; nil is the world's
+	Answer     Answer  // to what was served
+}
+
+// Answer is what comes of an attempt that a server has served. The zero value is a 200.
+type Answer struct {
+	Class  policies.Class
+	Status int  // default 200 if Class is OK
+	Unsent bool // nothing of the request had been sent when it failed
+}
+
+func (a Answer) outcome() policies.Outcome {
+	if a.Class == policies.OK && a.Status == 0 {
+		a.Status = 200
+	}
+	return policies.Outcome{Class: a.Class, Status: a.Status, Sent: !a.Unsent}
+}
+
+// check reports what is wrong with s, and fills in defaults.
+func (s *Server) check() error {
+	if s.Service == nil {
+		return fmt.Errorf("server %q: no service time", s.Name)
+	}
+	s.Address, s.Hash = cmp.Or(s.Address, s.Name), cmp.Or(s.Hash, nameHash(s.Name))
+	s.Speed, s.Workers, s.Cores = cmp.Or(s.Speed, 1), max(s.Workers, 1), cmp.Or(s.Cores, 1)
+	if s.Order.Tight == 0 {
+		s.Order.Tight = s.Order.Limit
+	}
+	return nil
 }
 
 // Order says whom a FIFO server serves next, and whom not at all.
@@ -78,10 +111,18 @@ type server struct {
 	busy   float64 // processor time spent, ns
 	load   int     // attempts that are here
 	turn   uint32  // how often it went away or came back
+	gone   bool    // from the fleet: what was under way goes on
 
 	// What it had at the last count, for weights by load.
 	servedThen uint64
 	busyThen   float64
+}
+
+// newServer puts s into the world, and returns its number. Gateways must be told.
+func (w *World) newServer(s Server) int32 {
+	i := int32(len(w.servers))
+	w.servers = append(w.servers, server{Server: s, index: i, speed: s.Speed, cores: s.Cores})
+	return i
 }
 
 // job is an attempt in processor sharing. It is done when attained reaches until.
@@ -131,7 +172,7 @@ func (s *server) settle(now int64) {
 }
 
 // admit takes attempt a with so much work in, and reports false if there is no room.
-func (w *world) admit(s *server, a int32, work time.Duration) bool {
+func (w *World) admit(s *server, a int32, work time.Duration) bool {
 	switch s.Discipline {
 	case FIFO:
 		if s.working < s.Workers && s.mode != pausing {
@@ -158,13 +199,13 @@ func (w *world) admit(s *server, a int32, work time.Duration) bool {
 }
 
 // begin lets a worker serve attempt a.
-func (w *world) begin(s *server, a int32, work time.Duration) {
+func (w *World) begin(s *server, a int32, work time.Duration) {
 	s.working++
 	w.spend(s, a, work)
 }
 
 // spend plans the end of attempt a, which shares its worker with nobody.
-func (w *world) spend(s *server, a int32, work time.Duration) {
+func (w *World) spend(s *server, a int32, work time.Duration) {
 	took := int64(float64(work) / s.speed)
 	t := &w.attempts[a]
 	t.until = w.now + took
@@ -173,7 +214,7 @@ func (w *world) spend(s *server, a int32, work time.Duration) {
 }
 
 // replan plans the end of the job that ends first. Whatever was planned before is void.
-func (w *world) replan(s *server) {
+func (w *World) replan(s *server) {
 	s.gen++
 	if len(s.jobs) == 0 || s.mode == pausing {
 		return
@@ -183,7 +224,7 @@ func (w *world) replan(s *server) {
 }
 
 // leave lets attempt a go that has been served, or given up, and the next one come.
-func (w *world) leave(s *server, a int32) {
+func (w *World) leave(s *server, a int32) {
 	s.load--
 	switch s.Discipline {
 	case FIFO:
@@ -208,7 +249,7 @@ func (w *world) leave(s *server, a int32) {
 }
 
 // fill gives the workers that are free something to do.
-func (w *world) fill(s *server) {
+func (w *World) fill(s *server) {
 	for s.head < len(s.waiting) && s.working < s.Workers && s.mode == serving {
 		newest := false
 		if o := s.Order; o.Limit > 0 {
@@ -246,7 +287,7 @@ func (w *world) fill(s *server) {
 }
 
 // dropped forgets an attempt that waited and for which nobody waits any more.
-func (w *world) dropped(s *server, a int32) {
+func (w *World) dropped(s *server, a int32) {
 	if w.config.Abandon {
 		s.load-- // else it left when it was given up
 	}
@@ -254,7 +295,7 @@ func (w *world) dropped(s *server, a int32) {
 }
 
 // turnAway refuses attempt a, which has waited too long.
-func (w *world) turnAway(s *server, a int32) {
+func (w *World) turnAway(s *server, a int32) {
 	t := &w.attempts[a]
 	if t.over {
 		w.dropped(s, a)

@@ -1,6 +1,9 @@
 // Package sim runs the real policy code, native or Wasm, against a simulated fleet: discrete events under a virtual
 // clock, with chance that a seed repeats. What comes out of it is compared with published figures.
 //
+// [Run] makes a whole run of what a [Config] says. A [World] is moved by whoever has it, and told what comes when: that is how
+// the stories of `weir policy test` are played. Both are the same world.
+//
 // A run has servers, which queue and serve as [Server] says, gateways before them, each with a policy, counters and
 // opinions of its own, requests that arrive, and a timeline of faults. Quantiles are exact. The package depends on the
 // standard library alone.
@@ -35,6 +38,7 @@ type Config struct {
 	// Policy makes the policy of a gateway. If it is also a policies.Failover it decides about retries, and if it has a
 	// method Advance(now int64) it is called every 10 ms. now is the clock of the run, in nanoseconds.
 	Policy   func(gateway int, now func() int64) (policies.Policy, error)
+	Epoch    int64             // what that clock shows at the start, in Unix nanoseconds
 	Failover policies.Failover // nil: the next endpoint, where a cluster would retry by default
 
 	Timeout  time.Duration // of a request; 0 is none
@@ -91,14 +95,15 @@ const (
 // ErrStopped is the error of a run that Progress ended.
 var ErrStopped = errors.New("stopped")
 
-// world is a run under way.
-type world struct {
+// World is a run under way.
+type World struct {
 	config Config
 	agenda
 	now      int64
 	chance   *rand.Rand // of the world
 	dice     *rand.Rand // of policies
 	servers  []server
+	fleet    []int32 // the servers that gateways know, in their order
 	gateways []*gateway
 	requests []request
 	attempts []attempt
@@ -114,32 +119,19 @@ type world struct {
 
 // Run runs c to its end: until all requests that came are answered, or have failed.
 func Run(c Config) (*Result, error) {
-	if err := c.check(); err != nil {
+	switch {
+	case c.Arrivals == nil:
+		return nil, errors.New("no arrivals")
+	case c.Requests <= 0 && c.Until <= 0:
+		return nil, errors.New("neither a number of requests nor an end")
+	case len(c.Servers) > 0 && !slices.ContainsFunc(c.Servers, func(s Server) bool { return s.Weight > 0 }):
+		return nil, errors.New("every server has the weight 0, want one above")
+	}
+	w, err := Open(c)
+	if err != nil {
 		return nil, err
 	}
-	w := &world{config: c, chance: rand.New(rand.NewPCG(c.Seed, 1)), dice: rand.New(rand.NewPCG(c.Seed, 2)), more: true}
-	for i, s := range c.Servers {
-		w.servers = append(w.servers, server{Server: s, index: int32(i), speed: s.Speed, cores: s.Cores})
-	}
-	w.result = newResult(&w.config)
-	for n := range c.Gateways {
-		g, err := w.newGateway(n)
-		if err != nil {
-			return nil, fmt.Errorf("gateway %d: %w", n, err)
-		}
-		w.gateways = append(w.gateways, g)
-		if g.advance != nil {
-			w.plan(event{at: int64(tickEvery), kind: pass, who: int32(n)})
-			w.standing++
-		}
-	}
-	if c := w.config.Weights; c != nil {
-		w.plan(event{at: int64(c.Every), kind: weigh})
-		w.standing++
-	}
-	for i, f := range c.Faults {
-		w.plan(event{at: int64(f.At), kind: fault, who: int32(i)})
-	}
+	w.more = true
 	w.planArrival()
 	for n := 0; len(w.events) > w.standing && (w.more || w.open > 0) && w.err == nil; n++ {
 		e := w.next()
@@ -156,17 +148,47 @@ func Run(c Config) (*Result, error) {
 	return w.result, nil
 }
 
+// Open makes the world of c, in which nothing has happened. Requests come by [World.Send] alone.
+func Open(c Config) (*World, error) {
+	if err := c.check(); err != nil {
+		return nil, err
+	}
+	w := &World{config: c, chance: rand.New(rand.NewPCG(c.Seed, 1)), dice: rand.New(rand.NewPCG(c.Seed, 2))}
+	for i := range c.Servers {
+		w.fleet = append(w.fleet, w.newServer(c.Servers[i]))
+	}
+	w.result = newResult(&w.config)
+	for n := range c.Gateways {
+		g, err := w.newGateway(n)
+		if err != nil && c.Gateways > 1 {
+			err = fmt.Errorf("gateway %d: %w", n, err)
+		}
+		if err != nil {
+			return nil, err
+		}
+		w.gateways = append(w.gateways, g)
+		if g.advance != nil {
+			w.plan(event{at: int64(tickEvery), kind: pass, who: int32(n)})
+			w.standing++
+		}
+	}
+	if c := w.config.Weights; c != nil {
+		w.plan(event{at: int64(c.Every), kind: weigh})
+		w.standing++
+	}
+	for i, f := range c.Faults {
+		w.plan(event{at: int64(f.At), kind: fault, who: int32(i)})
+	}
+	return w, nil
+}
+
 // check reports what is wrong with c, and fills in defaults.
 func (c *Config) check() error {
 	switch {
 	case len(c.Servers) == 0:
 		return errors.New("no servers")
-	case c.Arrivals == nil:
-		return errors.New("no arrivals")
 	case c.Policy == nil:
 		return errors.New("no policy")
-	case c.Requests <= 0 && c.Until <= 0:
-		return errors.New("neither a number of requests nor an end")
 	case c.WarmUp < 0 || c.WarmUp >= 1:
 		return fmt.Errorf("warm-up %v, want 0..1", c.WarmUp)
 	case c.Attempts < 0 || c.Attempts > policies.MaxTried:
@@ -187,19 +209,12 @@ func (c *Config) check() error {
 		if s.Service == nil {
 			s.Service = c.Service
 		}
-		if s.Service == nil {
-			return fmt.Errorf("server %q: no service time", s.Name)
-		}
-		s.Speed, s.Workers, s.Cores = cmp.Or(s.Speed, 1), max(s.Workers, 1), cmp.Or(s.Cores, 1)
-		if s.Order.Tight == 0 {
-			s.Order.Tight = s.Order.Limit
+		if err := s.check(); err != nil {
+			return err
 		}
 		own[i] = s
 	}
 	c.Servers = own
-	if !slices.ContainsFunc(own, func(s Server) bool { return s.Weight > 0 }) {
-		return errors.New("every server has the weight 0, want one above")
-	}
 	if c.Weights != nil {
 		own := Weights{cmp.Or(c.Weights.Blackout, 10*time.Second), cmp.Or(c.Weights.Every, time.Second)}
 		c.Weights = &own
@@ -215,7 +230,7 @@ func (c *Config) check() error {
 	return nil
 }
 
-func (w *world) happen(e event) {
+func (w *World) happen(e event) {
 	switch e.kind {
 	case arrival:
 		w.arrive()
@@ -240,18 +255,24 @@ func (w *world) happen(e event) {
 	case notice:
 		i, g := e.who&0xffff, w.gateways[e.who>>16]
 		if w.servers[i].turn+g.turns[i] == e.gen { // else something else happened meanwhile
-			g.learn(i, !w.servers[i].away() && !g.cut[i])
+			h := policies.Up
+			if w.servers[i].away() || g.cut[i] {
+				h = policies.Down
+			}
+			g.learn(i, h, w.now)
 		}
 	case weigh:
 		w.err = w.weigh()
 		w.plan(event{at: w.now + int64(w.config.Weights.Every), kind: weigh})
 	case pass:
-		w.gateways[e.who].pass(w.now)
+		w.gateways[e.who].pass(w)
 		w.plan(event{at: w.now + int64(tickEvery), kind: pass, who: e.who})
+	case look:
+		w.gateways[e.who].look(w.now)
 	}
 }
 
-func (w *world) planArrival() {
+func (w *World) planArrival() {
 	c := &w.config
 	if c.Requests > 0 && w.arrived >= c.Requests {
 		w.last()
@@ -266,14 +287,14 @@ func (w *world) planArrival() {
 }
 
 // last notes that no more requests come.
-func (w *world) last() {
+func (w *World) last() {
 	w.more = false
 	w.result.endSlice(w)
 	w.result.until = w.count()
 }
 
 // strike makes a fault happen, and lets the gateways notice.
-func (w *world) strike(f Fault) {
+func (w *World) strike(f Fault) {
 	if f.Kind == Cut || f.Kind == Mend {
 		w.part(f, f.Kind == Cut)
 		return
@@ -325,10 +346,10 @@ func (w *world) strike(f Fault) {
 func (s *server) away() bool { return s.mode == refusing || s.mode == hanging }
 
 // shed ends what a server had: a crash resets it, one that hangs never answers it, one that comes back knows nothing of it.
-func (w *world) shed(s *server) {
+func (w *World) shed(s *server) {
 	for a := range w.attempts {
 		t := &w.attempts[a]
-		if t.endpoint != s.index || !t.there {
+		if t.server != s.index || !t.there {
 			continue
 		}
 		if t.over {

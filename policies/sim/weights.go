@@ -16,7 +16,7 @@ type Weights struct {
 }
 
 // weigh makes the weights of the time since it last did.
-func (w *world) weigh() error {
+func (w *World) weigh() error {
 	c := w.config.Weights
 	rates := make([]float64, len(w.servers))
 	sum, known := 0.0, 0
@@ -41,14 +41,8 @@ func (w *world) weigh() error {
 		}
 		most = max(most, rates[i])
 	}
-	weights := make([]uint32, len(rates))
 	for i, r := range rates {
-		weights[i] = max(uint32(math.Round(r/most*policies.MaxWeight)), 1)
+		w.servers[i].Weight = max(uint32(math.Round(r/most*policies.MaxWeight)), 1)
 	}
-	for _, g := range w.gateways {
-		if err := g.reweigh(weights); err != nil {
-			return err
-		}
-	}
-	return nil
+	return w.rebuild()
 }

@@ -64,6 +64,12 @@ func Policy(t testing.TB, name, config string) *wasmhost.Policy {
 	return policy(t, name, wasmhost.Options{Config: []byte(config)})
 }
 
+// Timed is Policy with a clock of the test, which calls Advance: nothing happens between calls.
+func Timed(t testing.TB, name, config string, now func() int64) *wasmhost.Policy {
+	t.Helper()
+	return policy(t, name, wasmhost.Options{Config: []byte(config), Manual: true, Now: now})
+}
+
 func policy(t testing.TB, name string, o wasmhost.Options) *wasmhost.Policy {
 	t.Helper()
 	m, err := load(t, name, o)
