@@ -7,6 +7,7 @@ var builtin = [...]struct {
 }{
 	{"bounded_hash", BoundedHash{}},
 	{"first", First{}},
+	{"jump_hash", JumpHash{}},
 	{"least_request", LeastRequest{}},
 	{"maglev", Maglev{}},
 	{"p2c", P2C{}},

@@ -115,6 +115,46 @@ func TestPublishedE6Churn(t *testing.T) {
 	}
 }
 
+// TestPublishedG4 holds numbers that others compute: those of Guava's tests (HashingTest, consistentHash), and that a number
+// more takes its part from all others.
+func TestPublishedG4(t *testing.T) {
+	row := func(what, source string, published, ours, tolerance float64, unit string) {
+		experiments.Hold(t, experiments.Row{ID: "G4", What: what, Source: source, Published: published, Ours: ours, Tolerance: tolerance, Unit: unit})
+	}
+	var numbers []int
+	for key := range uint64(20) {
+		numbers = append(numbers, jumpNumber(key, 100))
+	}
+	const guava = "google/guava, HashingTest; the last four computed"
+	row("jump hash, keys 0..19 among 100: numbers that differ", guava,
+		0, differ(numbers, []int{0, 55, 62, 8, 45, 59, 86, 97, 82, 59, 73, 37, 17, 56, 86, 21, 90, 37, 38, 83}), 0, "")
+	for _, c := range []struct {
+		key       uint64
+		n, number int
+	}{
+		{10863919174838991, 11, 6}, {2016238256797177309, 11, 3}, {1673758223894951030, 11, 5},
+		{2, 100_001, 80343}, {2201, 100_001, 22152}, {2202, 100_001, 15018}, {1, 1, 0}, {42, 57, 43}, {0xDEAD10CC, 666, 361}, {256, 1024, 520},
+	} {
+		row(fmt.Sprintf("jump hash, key %d among %d", c.key, c.n), guava, float64(c.number), float64(jumpNumber(c.key, c.n)), 0, "")
+	}
+	const keys = 200_000
+	const paper = "Lamping, Veach: A fast, minimal memory, consistent hash algorithm, 2014"
+	g := rand.New(rand.NewPCG(4, 4))
+	moved, elsewhere := 0, 0
+	for range keys {
+		key := g.Uint64()
+		before, after := jumpNumber(key, 10), jumpNumber(key, 11)
+		if before != after {
+			moved++
+			if after != 10 {
+				elsewhere++
+			}
+		}
+	}
+	row("jump hash, from 10 to 11: keys that move", paper, 100./11, 100*float64(moved)/keys, 0.2, "%")
+	row("jump hash, from 10 to 11: keys that move, but not to the new one", paper, 0, float64(elsewhere), 0, "")
+}
+
 // TestPublishedE6Ring is table 1 of Lamping and Veach: how unequal a ring of so many points an endpoint is. Shares are
 // exact lengths of arcs, of the ring as it is laid.
 func TestPublishedE6Ring(t *testing.T) {

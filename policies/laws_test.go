@@ -12,6 +12,7 @@ import (
 var claims = map[string]policytest.Options{
 	"bounded_hash":         {Shares: policytest.Some, Keyed: true}, // its cap: TestBoundedHash
 	"first":                {Shares: policytest.Unclaimed},
+	"jump_hash":            {Shares: policytest.Evenly, Keyed: true, Moves: 1}, // what moves when: TestPublishedG4
 	"least_request":        {Shares: policytest.ByLoad},
 	"maglev":               {Shares: policytest.ByWeight, Keyed: true, Moves: 0.1},
 	"p2c":                  {Shares: policytest.ByLoad},

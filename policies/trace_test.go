@@ -62,6 +62,10 @@ var recorded = map[Policy]struct {
 		"6af12333356d55984b1d1e851141a2a54efc874a6988555d9f6a2c71b6b4779e",
 		"94fa42fcbda4854dd8a837ef05b1053a1da241000d59d2bdfb4e0804cebb45ae", 6920, 0,
 	},
+	JumpHash{}: { // one in the middle leaves
+		"caa40a0918e72e1ce154633daab9de49539989feccd99f112b24ced363301816",
+		"a9eb5c91a4e66068e43ec0c02ee19085b4907b2ba8435bec8d4f8e7f4e0e98df", 5099, 54567,
+	},
 	Maglev{}: {
 		"086cfd8584ebd975eeb640bf4d90b353ff23ad5eded91bb19514e3ed5126233e",
 		"684a131c6c93091ff224c6fa1247e0dc6eddc2bea89e6689f9ca8b82fbbb89f6", 6634, 355,

@@ -67,7 +67,7 @@ func TestSimTellsWhereAScenarioIsWrong(t *testing.T) {
 		"an unknown key":    {"servers: [{count: 2}]\nsevrice: 1ms\n", `s.yaml:2:1: sevrice: got an unknown key, want a known one (did you mean "service"?)`},
 		"a negative rate":   {"servers: [{}]\nservice: 1ms\nrequests: 9\narrivals: {rate: -5}\n", `s.yaml:4:18: arrivals.rate: got "-5", want a number such as 1.5, 0.001..10000000`},
 		"no servers":        {"servers: []\nservice: 1ms\nrequests: 9\narrivals: {rate: 5}\n", "s.yaml:1:1: servers: got no servers, want at least one group"},
-		"a count of 0":      {"servers: [{count: 0}]\nservice: 1ms\nrequests: 9\narrivals: {rate: 5}\n", `s.yaml:1:19: servers[0].count: got "0", want a whole number, 1..30000`},
+		"a count of 0":      {"servers: [{count: 0}]\nservice: 1ms\nrequests: 9\narrivals: {rate: 5}\n", `s.yaml:1:19: servers[0].count: got "0", want a whole number, 1..65536`},
 		"weights of 0 only": {"servers: [{weight: 0}]\nservice: 1ms\nrequests: 9\narrivals: {rate: 5}\n", "s.yaml:1:1: servers: got weights of 0 only, want one server at least with a weight above 0"},
 	} {
 		t.Run(name, func(t *testing.T) {

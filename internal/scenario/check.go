@@ -69,8 +69,8 @@ func (c *checker) servers() {
 			c.fail(at, "no service time", "service, here or for all servers")
 		}
 	}
-	if n > 1<<15 {
-		c.fail("servers", fmt.Sprintf("%d servers", n), "at most %d", 1<<15)
+	if n > 1<<16 {
+		c.fail("servers", fmt.Sprintf("%d servers", n), "at most %d", 1<<16)
 	}
 	if weight == 0 {
 		c.fail("servers", "weights of 0 only", "one server at least with a weight above 0")

@@ -53,7 +53,7 @@ type Scenario struct {
 // Group is so many servers that are alike.
 type Group struct {
 	Name    string            `yaml:"name" as:"name" default:"s"` // 0, 1 ... is added
-	Count   int               `yaml:"count" default:"1" min:"1" max:"30000"`
+	Count   int               `yaml:"count" default:"1" min:"1" max:"65536"`
 	Weight  int               `yaml:"weight" default:"1" min:"0" max:"65535"`
 	Tier    int               `yaml:"tier" default:"0" min:"0" max:"3"`
 	Zone    string            `yaml:"zone"`

@@ -25,16 +25,17 @@ const (
 // small is what of each scenario a test runs: enough for its tolerances, few seconds in all, with the race detector too.
 // make sim runs the whole.
 var small = map[string]scenario.Options{
-	"e01-supermarket.yaml":     {Cases: []string{"load 0.7"}, Scale: 0.05, Policies: []string{"round_robin", "p2c", "three_choices", "least_request"}},
-	"e02-balls-into-bins.yaml": {Cases: []string{"100 a server"}},
-	"e03-slow-endpoint.yaml":   {},
-	"e04-antagonists.yaml":     {Cases: []string{"70 %"}, Policies: []string{"peak_ewma", "prequal"}},
-	"e05-load-ramp.yaml":       {Cases: []string{"75 %, by load"}},
-	"e07-unequal-servers.yaml": {Cases: []string{"weights as they are", "weights by load"}},
-	"e08-bounded-loads.yaml":   {Cases: []string{"alpha 1.1"}, Scale: 0.2},
-	"e09-hedging.yaml":         {Cases: []string{"hedged after 10 ms"}, Scale: 0.1},
-	"e10-retry-storm.yaml":     {},
-	"two-gateways.yaml":        {Cases: []string{"two gateways"}, Scale: 0.1, Policies: []string{"p2c", "least_request"}},
+	"e01-supermarket.yaml":           {Cases: []string{"load 0.7"}, Scale: 0.05, Policies: []string{"round_robin", "p2c", "three_choices", "least_request"}},
+	"e02-balls-into-bins.yaml":       {Cases: []string{"100 a server"}},
+	"e02-as-many-balls-as-bins.yaml": {Cases: []string{"once"}},
+	"e03-slow-endpoint.yaml":         {},
+	"e04-antagonists.yaml":           {Cases: []string{"70 %"}, Policies: []string{"peak_ewma", "prequal"}},
+	"e05-load-ramp.yaml":             {Cases: []string{"75 %, by load"}},
+	"e07-unequal-servers.yaml":       {Cases: []string{"weights as they are", "weights by load"}},
+	"e08-bounded-loads.yaml":         {Cases: []string{"alpha 1.1"}, Scale: 0.2},
+	"e09-hedging.yaml":               {Cases: []string{"hedged after 10 ms"}, Scale: 0.1},
+	"e10-retry-storm.yaml":           {},
+	"two-gateways.yaml":              {Cases: []string{"two gateways"}, Scale: 0.1, Policies: []string{"p2c", "least_request"}},
 }
 
 // seeds are those that make sim runs a scenario with, where one is not enough to tell luck from truth.

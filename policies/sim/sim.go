@@ -194,8 +194,11 @@ func (c *Config) check() error {
 	case c.Attempts < 0 || c.Attempts > policies.MaxTried:
 		return fmt.Errorf("attempts %d, want 1..%d", c.Attempts, policies.MaxTried)
 	}
-	if n := max(len(c.Servers), c.Gateways); n > 1<<15 {
-		return fmt.Errorf("%d servers or gateways, want at most %d", n, 1<<15)
+	if len(c.Servers) > 1<<16 {
+		return fmt.Errorf("%d servers, want at most %d", len(c.Servers), 1<<16)
+	}
+	if c.Gateways > 1<<15 {
+		return fmt.Errorf("%d gateways, want at most %d", c.Gateways, 1<<15)
 	}
 	c.Gateways, c.Attempts, c.Fan = max(c.Gateways, 1), max(c.Attempts, 1), max(c.Fan, 1)
 	if c.Budget == 0 {
