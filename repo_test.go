@@ -24,7 +24,7 @@ var mayImport = map[string][]string{
 	"":                             {"internal/cli"},
 	"internal/cli":                 {"gateway", "wasmhost", "internal/demo", "internal/form", "internal/scenario", "internal/workbench", "policies", "policies/recording", "policies/sim"},
 	"internal/scenario":            {"internal/form", "policies", "policies/sim", "wasmhost"},
-	"internal/workbench":           {"internal/form", "policies", "policies/policytest", "policies/recording", "wasmhost", "wasmhost/sdk"},
+	"internal/workbench":           {"internal/form", "policies", "policies/policytest", "policies/recording", "policies/sim", "wasmhost", "wasmhost/sdk"},
 	"internal/demo":                {"gateway", "discovery/consul/agent", "examples/plugins"},
 	"internal/experiments/table":   {"internal/experiments"},
 	"internal/form/formtest":       {"internal/form"},
