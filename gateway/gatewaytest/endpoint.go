@@ -204,7 +204,7 @@ func (e *Endpoint) serve(c net.Conn, stopped chan struct{}) {
 			Method: hr.Method, Target: hr.RequestURI, Host: hr.Host, Proto: hr.Proto, Header: hr.Header, Length: hr.ContentLength,
 			Chunked: slices.Contains(hr.TransferEncoding, "chunked"),
 		}
-		x := &Exchange{Conn: c, Request: r, Stopped: stopped, e: e, hr: hr}
+		x := &Exchange{Conn: c, Request: r, Stopped: stopped, e: e, hr: hr, br: br}
 		e.mu.Lock()
 		e.requests = append(e.requests, r)
 		act := e.script[0]
@@ -226,6 +226,7 @@ type Exchange struct {
 	Stopped <-chan struct{}
 	e       *Endpoint
 	hr      *http.Request
+	br      *bufio.Reader
 	over    bool
 }
 
@@ -252,6 +253,13 @@ func (x *Exchange) Reset() {
 	_ = x.Conn.(*net.TCPConn).SetLinger(0)
 	_ = x.Conn.Close()
 	x.over = true
+}
+
+// ReadRaw reads the next n bytes of the connection as they are; fewer if it ends before.
+func (x *Exchange) ReadRaw(n int) string {
+	b := make([]byte, n)
+	n, _ = io.ReadFull(x.br, b)
+	return string(b[:n])
 }
 
 // ReadPart reads the next n bytes of the request's body.

@@ -17,10 +17,10 @@ const browserHead = "Host: shop.example.com\r\nUser-Agent: Mozilla/5.0 (X11; Lin
 func parsed(tb testing.TB) *exchange {
 	tb.Helper()
 	x := &exchange{}
-	x.ctx = &fasthttp.RequestCtx{}
+	x.header = new(fasthttp.RequestHeader)
 	x.conn = &conn{ip: []byte("192.0.2.1"), forwarded: "for=192.0.2.1;proto=http", local: "198.51.100.1:80"}
 	x.table = compiled(Route{Name: "other", Host: "*.example.net"}, Route{Name: "shop", Host: "*.example.com", Path: "/a/", Affinity: Affinity{CookieKey, "theme"}})
-	h := &x.ctx.Request.Header
+	h := x.header
 	if err := h.Read(bufio.NewReader(&repeat{text: "GET /a/b/c?d=e HTTP/1.1\r\n" + browserHead})); err != nil {
 		tb.Fatal(err)
 	}
@@ -51,7 +51,7 @@ func TestAllocations(t *testing.T) {
 	head := &repeat{text: "HTTP/1.1 200 OK\r\nServer: x\r\nDate: Thu, 01 Jan 1970 00:00:00 GMT\r\nConnection: keep-alive, x-a\r\nX-A: 1\r\nKeep-Alive: 5\r\nContent-Length: 5\r\n\r\n"}
 	br := bufio.NewReaderSize(head, len(head.text))
 	for name, f := range map[string]func(){
-		"check":    func() { x.check(&x.ctx.Request.Header) },
+		"check":    func() { x.check(x.header) },
 		"route":    func() { x.table.route(x.host, x.path, &x.head) },
 		"key":      func() { x.key(nil) },
 		"rewrite":  func() { x.rewrite(true) },
@@ -62,9 +62,9 @@ func TestAllocations(t *testing.T) {
 			if err := resp.Read(br); err != nil {
 				t.Fatal(err)
 			}
-			cleanResponse(&resp, x.table.via)
+			cleanResponse(&resp, x.table.via, false)
 		},
-		"problem": func() { answer(&x.ctx.Response, noEndpoint, 0) },
+		"problem": func() { answer(&x.resp, noEndpoint, 0) },
 	} {
 		if n := testing.AllocsPerRun(200, f); n != 0 {
 			t.Errorf("%s: %v allocations; want 0", name, n)
@@ -76,7 +76,7 @@ func BenchmarkCheck(b *testing.B) {
 	x := parsed(b)
 	b.ReportAllocs()
 	for b.Loop() {
-		x.check(&x.ctx.Request.Header)
+		x.check(x.header)
 	}
 }
 

@@ -1,6 +1,8 @@
 package proxy
 
 import (
+	"bytes"
+	"errors"
 	"time"
 
 	"github.com/valyala/fasthttp"
@@ -80,6 +82,8 @@ func (x *exchange) unmade(i int) {
 	})
 }
 
+var errOtherProtocol = errors.New("101 to a protocol that was not asked for")
+
 // try makes one attempt at endpoint i, within d. If there is a response, its head is in the context's, its body on
 // x.up, and the attempt is not over; otherwise it is.
 func (x *exchange) try(i int, d time.Duration) {
@@ -90,28 +94,29 @@ func (x *exchange) try(i int, d time.Duration) {
 	if err != nil && !x.hedged && x.wasStale(x.up, err) {
 		x.route.cluster.stale.Add(1)
 		o.Sent = x.up.Sent()
-		x.up.Abort()
-		x.up = nil
+		x.abort()
 		err = x.send(pool, max(d-time.Since(x.began), time.Millisecond), true)
 	}
+	if err == nil && x.resp.StatusCode() == fasthttp.StatusSwitchingProtocols && !bytes.EqualFold(x.resp.PeekCanonical(upgradeName), x.upgrade) {
+		err = &upstream.Error{Class: policies.Malformed, Err: errOtherProtocol}
+	}
 	if err == nil {
-		o.Status = x.ctx.Response.StatusCode()
+		o.Status = x.resp.StatusCode()
 		o.Class = classOf(o.Status)
 		if !x.hedged {
 			o.FirstByte = time.Since(x.began)
 		}
 		o.Sent = true
-		x.hearLoad(&x.ctx.Response.Header)
+		x.hearLoad(&x.resp)
 		return
 	}
 	o.Class = upstream.ClassOf(err)
-	if x.body.err != nil {
-		o.Class = policies.Cancelled
-	}
 	if x.up != nil {
 		o.Sent = o.Sent || x.up.Sent()
-		x.up.Abort()
-		x.up = nil
+		x.abort()
+	}
+	if x.body.err != nil || x.gone {
+		o.Class = policies.Cancelled
 	}
 	x.end(&x.attempt)
 }
@@ -137,7 +142,10 @@ func (x *exchange) send(pool *upstream.Pool, d time.Duration, fresh bool) error 
 			return x.hedge(d)
 		}
 	}
-	err = c.ReadHead(&x.ctx.Response.Header, x.method == policies.MethodHead)
+	if x.upload == nil { // else the end of the body tells
+		x.down.watch(c)
+	}
+	err = c.ReadHead(&x.resp, x.asked())
 	if x.upload != nil {
 		if err == nil {
 			x.upload.answered()
@@ -147,6 +155,51 @@ func (x *exchange) send(pool *upstream.Pool, d time.Duration, fresh bool) error 
 		}
 	}
 	return err
+}
+
+// asked says how the response in hand is to be read.
+func (x *exchange) asked() upstream.Asked {
+	return upstream.Asked{Head: x.method == policies.MethodHead, Upgrade: x.upgrade != nil, Interim: (*interim)(x)}
+}
+
+// interim passes interim responses on.
+type interim exchange
+
+// Interim implements [upstream.Interim].
+func (x *interim) Interim(h *fasthttp.ResponseHeader) {
+	u := x.upload
+	if u != nil {
+		u.mu.Lock()
+		defer u.mu.Unlock()
+	}
+	if h.StatusCode() == fasthttp.StatusContinue {
+		if u != nil {
+			u.proceed()
+		}
+		if !x.expects || x.continued {
+			return // nobody asked for it
+		}
+		x.continued = true
+	}
+	cleanResponse(h, x.table.via, false)
+	x.down.interim(h)
+}
+
+// abort closes the connection of the attempt in hand.
+func (x *exchange) abort() {
+	x.gone = x.down.unwatch() || x.gone
+	x.up.Abort()
+	x.up = nil
+}
+
+// release gives the connection of the attempt in hand back.
+func (x *exchange) release() {
+	if x.gone = x.down.unwatch() || x.gone; x.gone {
+		x.up.Abort()
+	} else {
+		x.up.Release()
+	}
+	x.up = nil
 }
 
 // write sends a request whose body is all here.

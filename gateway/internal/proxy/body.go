@@ -1,21 +1,22 @@
 package proxy
 
 import (
+	"bufio"
 	"errors"
 	"io"
 	"net"
 	"os"
-	"strconv"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/valyala/fasthttp"
+	"github.com/weir-lb/weir/gateway/internal/chunked"
 	"github.com/weir-lb/weir/gateway/internal/upstream"
 )
 
 const (
-	// prefetched is how much of a body with a Content-Length fasthttp has read before it calls the handler.
+	// prefetched is how long a body may be that is waited for before an endpoint is asked.
 	prefetched = 8 << 10
 	// maxReplay bounds how much of a body is kept for another attempt.
 	maxReplay = 64 << 10
@@ -30,33 +31,58 @@ type body struct {
 	ended  bool  // nothing is left to read
 	lost   bool  // more was read than buf holds
 	err    error // why reading from the client failed
+
+	chunks chunked.Reader // what r is, one of them
+	fixed  fixed
 }
 
-// open looks at the framing that check has found sound, and reads what fasthttp has in memory already.
-func (b *body) open(ctx *fasthttp.RequestCtx) {
-	n := ctx.Request.Header.ContentLength()
-	switch {
-	case n == 0 || n < -1:
-		b.ended = true
-		return
+// source says where the body comes from: br, framed as h says. Until check has found the framing sound, nothing is read.
+func (b *body) source(h *fasthttp.RequestHeader, br *bufio.Reader) {
+	switch n := h.ContentLength(); {
 	case n == -1:
 		b.length = -1
-	default:
+		b.chunks.Reset(br, false)
+		b.r = &b.chunks
+	case n > 0:
 		b.length = int64(n)
+		b.fixed = fixed{br, b.length}
+		b.r = &b.fixed
+	default:
+		b.ended = true
 	}
-	b.r = ctx.RequestBodyStream()
-	if b.r == nil {
-		b.length, b.ended = 0, true
+}
+
+// fetch waits for a small body, so that a slow client keeps no endpoint waiting.
+func (b *body) fetch() {
+	n := int(b.length)
+	if n <= 0 || n > prefetched {
 		return
 	}
-	if n > 0 && n <= prefetched {
-		if cap(b.buf) < n {
-			b.buf = make([]byte, 0, prefetched)
-		}
-		_, b.err = io.ReadFull(b.r, b.buf[:n])
-		b.buf = b.buf[:n]
-		b.ended = b.err == nil
+	if cap(b.buf) < n {
+		b.buf = make([]byte, 0, prefetched)
 	}
+	b.buf = b.buf[:n]
+	if _, b.err = io.ReadFull(b.r, b.buf); b.err == nil {
+		b.ended = true
+	}
+}
+
+// fixed reads a body whose length was said.
+type fixed struct {
+	br   *bufio.Reader
+	left int64
+}
+
+// Read implements io.Reader.
+func (f *fixed) Read(p []byte) (int, error) {
+	n, err := f.br.Read(p[:min(int64(len(p)), f.left)])
+	if f.left -= int64(n); f.left == 0 {
+		return n, io.EOF
+	}
+	if err == io.EOF {
+		err = io.ErrUnexpectedEOF
+	}
+	return n, err
 }
 
 // whole reports whether all of the body is in buf.
@@ -67,8 +93,11 @@ func (b *body) framed() []byte {
 	if b.length >= 0 {
 		return b.buf
 	}
-	return appendLastChunk(appendChunk(nil, b.buf))
+	return chunked.AppendLast(chunked.Append(nil, b.buf), b.trailer())
 }
+
+// trailer is what of the trailer section endpoints get.
+func (b *body) trailer() []byte { return appendTrailer(nil, b.chunks.Trailer()) }
 
 // keep remembers p for another attempt.
 func (b *body) keep(p []byte) {
@@ -76,17 +105,6 @@ func (b *body) keep(p []byte) {
 		b.buf = append(b.buf, p...)
 	}
 }
-
-func appendChunk(dst, p []byte) []byte {
-	if len(p) == 0 {
-		return dst // an empty chunk would be the last
-	}
-	dst = strconv.AppendUint(dst, uint64(len(p)), 16)
-	dst = append(append(dst, "\r\n"...), p...)
-	return append(dst, "\r\n"...)
-}
-
-func appendLastChunk(dst []byte) []byte { return append(dst, "0\r\n\r\n"...) }
 
 var errPanicked = errors.New("the upload panicked")
 
@@ -115,19 +133,68 @@ type upload struct {
 	over   chan struct{}
 
 	mu   sync.Mutex
-	head bool // the response's head is in: its reader minds the deadlines now
+	head bool          // the response's head is in: its reader minds the deadlines now
+	wait chan struct{} // closed when the body may be sent, or will not be wanted; nil if nobody waits for that
 
 	last atomic.Bool // all of the body has come from the client
 }
 
 func (x *exchange) startUpload(d time.Duration) {
 	u := &upload{x: x, up: x.up, perTry: d, over: make(chan struct{})}
+	if x.expects && !x.continued {
+		u.wait = make(chan struct{})
+	}
 	x.upload = u
-	go u.run()
+	go u.run(u.wait)
+}
+
+// expectTimeout is how long an endpoint may take to say that it wants the body, before the client is told to send it anyway:
+// there are endpoints that know nothing of expectations (RFC 9110, section 10.1.1).
+const expectTimeout = time.Second
+
+// proceed lets the body be sent. The caller holds mu.
+func (u *upload) proceed() {
+	if u.wait != nil {
+		close(u.wait)
+		u.wait = nil
+	}
+}
+
+// end lets an upload that waits for leave end without it.
+func (u *upload) end() {
+	u.mu.Lock()
+	u.head = true
+	u.proceed()
+	u.mu.Unlock()
+}
+
+// wanted waits until the endpoint wants the body, or has said nothing for long, and reports false if it has answered
+// without it.
+func (u *upload) wanted(wait chan struct{}) bool {
+	late := time.NewTimer(expectTimeout)
+	defer late.Stop()
+	select {
+	case <-wait:
+	case <-late.C:
+	}
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.wait = nil
+	if u.head {
+		return false
+	}
+	if !u.x.continued {
+		u.x.continued = true
+		var h fasthttp.ResponseHeader
+		h.SetStatusCode(fasthttp.StatusContinue)
+		h.SetNoDefaultContentType(true)
+		u.x.down.interim(&h)
+	}
+	return true
 }
 
 // run owns x.body until over is closed.
-func (u *upload) run() {
+func (u *upload) run(wait chan struct{}) {
 	defer close(u.over)
 	b := &u.x.body
 	defer func() {
@@ -145,7 +212,7 @@ func (u *upload) run() {
 		if b.ended {
 			u.last.Store(true)
 			if b.length < 0 {
-				wire = appendLastChunk(wire)
+				wire = chunked.AppendLast(wire, b.trailer())
 			}
 		}
 		bufs.wire = wire // it may have grown
@@ -160,6 +227,12 @@ func (u *upload) run() {
 			u.up.Written()
 			u.armRead(u.perTry)
 			return
+		}
+		if wait != nil {
+			if !u.wanted(wait) {
+				return
+			}
+			wait = nil
 		}
 		u.armRead(u.perTry + u.x.table.BodyTimeout) // the client may be slow; that is not the endpoint's fault
 		n, err := b.r.Read(block)
@@ -180,7 +253,7 @@ func (u *upload) run() {
 
 func (u *upload) frame(dst, p []byte) []byte {
 	if u.x.body.length < 0 {
-		return appendChunk(dst, p)
+		return chunked.Append(dst, p)
 	}
 	return append(dst, p...)
 }
@@ -198,8 +271,10 @@ func (u *upload) armRead(d time.Duration) {
 func (u *upload) answered() {
 	u.mu.Lock()
 	u.head = true
+	refused := u.wait != nil
+	u.proceed()
 	u.mu.Unlock()
-	if !u.last.Load() {
+	if !u.last.Load() && !refused {
 		return
 	}
 	late := time.NewTimer(100 * time.Millisecond)
@@ -213,6 +288,7 @@ func (u *upload) answered() {
 
 // joinUpload waits for the upload to end. It may wait for the client, but no longer than the client may pause.
 func (x *exchange) joinUpload() {
+	x.upload.end()
 	<-x.upload.over
 	x.upload = nil
 }
@@ -225,10 +301,10 @@ func (x *exchange) stopUpload() {
 	select {
 	case <-x.upload.over:
 	default:
+		x.upload.end()
 		x.up.Interrupt()
-		x.conn.interruptRead()
+		x.down.interrupt()
 		<-x.upload.over
 	}
 	x.upload = nil
-	x.conn.linger = x.conn.linger || !x.body.ended
 }

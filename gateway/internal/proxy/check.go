@@ -135,6 +135,11 @@ func (x *exchange) checkFraming() problemID {
 		switch l.field {
 		case contentLengthField:
 			lengths++
+		case expectField:
+			if !equalFold(x.head.value(l), "100-continue") {
+				return expectationFailed
+			}
+			x.expects = !x.http10 && !x.body.ended
 		case transferEncodingField:
 			codings++
 			if !equalFold(x.head.value(l), "chunked") {

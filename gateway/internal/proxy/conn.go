@@ -14,10 +14,10 @@ import (
 type phase uint32
 
 const (
-	waiting  phase = iota // for the first byte of a request
-	heading               // within a request's head
-	busy                  // a request is being served; what is read is its body
-	answered              // its response is whole, but may not be out; the next read says that it is
+	waiting   phase = iota // for the first byte of a request
+	heading                // within a request's head
+	tunnelled              // no requests any more: see tunnel
+	busy                   // a request is being served; what is read is its body
 )
 
 const (
@@ -51,9 +51,10 @@ type conn struct {
 	writeBy time.Time
 
 	interrupted atomic.Bool
+	watched
 
-	linger bool // let the client read the answer before the connection is reset for what it still sends
-	abort  bool // make sure that the client sees that the response is not whole
+	linger  bool // let the client read the answer before the connection is reset for what it still sends
+	aborted bool // make sure that the client sees that the response is not whole
 }
 
 func (s *Server) newConn(c *net.TCPConn, listener string, number uint16) *conn {
@@ -80,10 +81,6 @@ func (c *conn) Read(p []byte) (int, error) {
 	t := c.server.table.Load()
 	now := time.Now()
 	was := phase(c.phase.Load())
-	if was == answered {
-		was = waiting
-		c.enter(waiting)
-	}
 	switch was {
 	case waiting:
 		d := t.IdleTimeout
@@ -99,6 +96,7 @@ func (c *conn) Read(p []byte) (int, error) {
 		}
 	case busy:
 		c.armRead(now, t.BodyTimeout)
+	case tunnelled: // the tunnel has set it
 	}
 	if c.interrupted.Load() {
 		return 0, os.ErrDeadlineExceeded
@@ -135,9 +133,6 @@ func (c *conn) Write(p []byte) (int, error) {
 	c.armWrite()
 	return c.TCPConn.Write(p)
 }
-
-// ReadFrom copies a body to the client.
-func (c *conn) ReadFrom(r io.Reader) (int64, error) { return pass(c, r) }
 
 // pass copies r to w, each piece as soon as it has come.
 func pass(w io.Writer, r io.Reader) (int64, error) {
@@ -178,7 +173,7 @@ func (c *conn) interruptRead() {
 func (c *conn) Close() error {
 	defer c.server.forget(c)
 	switch {
-	case c.abort:
+	case c.aborted:
 		_ = c.SetLinger(0)
 	case c.linger:
 		// Closing with unread bytes in the socket resets it, and a reset takes away the answer that the client has not

@@ -14,6 +14,7 @@ import (
 // exchange is one request and what becomes of it. Exchanges are reused; only what perRequest holds is cleared between.
 type exchange struct {
 	perRequest
+	resp fasthttp.ResponseHeader
 	head head
 	out  []byte // the head that endpoints get
 	body body
@@ -24,18 +25,25 @@ type exchange struct {
 // perRequest is the part of an exchange that begins anew with each request.
 type perRequest struct {
 	server  *Server
-	ctx     *fasthttp.RequestCtx
+	header  *fasthttp.RequestHeader
+	down    downstream
 	conn    *conn
 	table   *table
 	arrived time.Time
 
 	// What the client asked for.
-	http10 bool
-	method policies.Method
-	host   []byte
-	target []byte // path and query
-	path   []byte
-	query  []byte
+	http10    bool
+	trailers  bool // the client wants to hear of trailers
+	expects   bool // the client waits for a 100 before it sends the body
+	continued bool // it was told to go on; the upload's mu guards it while there is one
+	gone      bool // the client is, and the attempt was ended for it
+	tunneled  bool
+	upgrade   []byte // what the client wants the connection to become, nil if nothing
+	method    policies.Method
+	host      []byte
+	target    []byte // path and query
+	path      []byte
+	query     []byte
 
 	// Who serves it.
 	route    *route // nil until one is found
@@ -55,13 +63,10 @@ type perRequest struct {
 
 var exchanges = sync.Pool{New: func() any { return new(exchange) }}
 
-// handle serves one request.
-func (s *Server) handle(ctx *fasthttp.RequestCtx) {
-	c := ctx.Conn().(*conn)
-	c.enter(busy)
-	x := exchanges.Get().(*exchange)
-	x.server, x.ctx, x.conn, x.table, x.arrived = s, ctx, c, s.table.Load(), time.Now()
-	x.stream.x = x
+// handle serves one request, and gives the exchange back.
+func (x *exchange) handle(c *conn) {
+	s := c.server
+	x.server, x.conn, x.table, x.arrived = s, c, s.table.Load(), time.Now()
 	defer func() {
 		if r := recover(); r != nil {
 			s.panicked(r)
@@ -72,14 +77,21 @@ func (s *Server) handle(ctx *fasthttp.RequestCtx) {
 	x.serve()
 }
 
+// httpMethod is the method as it came.
+func (x *exchange) httpMethod() []byte {
+	if x.header == nil {
+		return nil
+	}
+	return x.header.Method()
+}
+
 // serve takes the first steps; each problem ends the request.
 func (x *exchange) serve() {
-	if id := x.check(&x.ctx.Request.Header); id != noProblem {
+	if id := x.check(x.header); id != noProblem {
 		x.body.ended = false // wherever it ends: what follows is not to be read as a request
 		x.refuse(id, 0)
 		return
 	}
-	x.body.open(x.ctx)
 	if len(x.table.ExplainToken) > 0 {
 		x.askedToExplain()
 	}
@@ -97,6 +109,12 @@ func (x *exchange) serve() {
 		return
 	}
 	x.admitted = true
+	if !x.expects {
+		if x.body.fetch(); x.body.err != nil {
+			x.refuse(x.badBody(), 0)
+			return
+		}
+	}
 	x.snap = x.route.Cluster.Load()
 	x.describe(trusted, x.route.Cluster.NextSeq())
 	if id := x.rewrite(trusted); id != noProblem {
@@ -163,21 +181,14 @@ func (x *exchange) refresh() {
 // refuse answers the request with a problem and ends it. status replaces the problem's own unless it is 0.
 func (x *exchange) refuse(id problemID, status int) {
 	x.dropAttempt()
-	resp := &x.ctx.Response
-	answer(resp, id, status)
-	x.status = resp.StatusCode()
+	body := answer(&x.resp, id, status)
+	x.status = x.resp.StatusCode()
 	x.server.stats.rejected[id].Add(1)
 	if x.explain != nil {
 		x.explain.Problem = problems[id].Name
-		x.explain.answer(x, &resp.Header)
+		x.explain.answer(x, &x.resp)
 	}
-	if !x.body.ended {
-		resp.SetConnectionClose()
-		x.conn.linger = true
-	}
-	if x.server.stopping.Load() {
-		resp.SetConnectionClose()
-	}
+	x.down.whole(x, &x.resp, body)
 	x.finish()
 }
 
@@ -185,13 +196,12 @@ func (x *exchange) refuse(id problemID, status int) {
 func (x *exchange) dropAttempt() {
 	if x.up != nil {
 		x.stopUpload()
-		x.up.Abort()
-		x.up = nil
+		x.abort()
 	}
 	x.end(&x.attempt)
 }
 
-// finish counts the request and gives the exchange back. The response may still be in fasthttp's hands.
+// finish counts the request and gives the exchange back. The answer may not be sent yet.
 func (x *exchange) finish() {
 	x.report(&x.attempt, true)
 	if x.explain != nil {
@@ -201,14 +211,15 @@ func (x *exchange) finish() {
 		cs := x.route.cluster
 		x.route.stats.count(x.status)
 		if x.admitted {
-			cs.latency.observe(time.Since(x.arrived))
+			if !x.tunneled {
+				cs.latency.observe(time.Since(x.arrived))
+			}
 			cs.active.Add(-1)
 		}
 		x.leaveBudget()
 	} else {
 		x.server.stats.unrouted.count(x.status)
 	}
-	x.conn.enter(answered)
 	instance := x.req.Instance
 	x.perRequest = perRequest{}
 	x.req.Instance = instance
@@ -216,7 +227,7 @@ func (x *exchange) finish() {
 	if cap(x.body.buf) > maxKeptBuffer {
 		x.body.buf = nil
 	}
-	x.body = body{buf: x.body.buf[:0]}
+	x.body = body{buf: x.body.buf[:0], chunks: x.body.chunks}
 	if cap(x.out) > maxKeptBuffer {
 		x.out = nil
 	}

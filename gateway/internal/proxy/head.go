@@ -13,6 +13,7 @@ const (
 	transferEncodingField
 	expectField
 	upgradeField
+	teField
 	viaField
 	cookieField
 	requestIDField
@@ -109,6 +110,8 @@ func classify(name []byte) field {
 		return expectField
 	case "upgrade":
 		return upgradeField
+	case "te":
+		return teField
 	case "via":
 		return viaField
 	case "cookie":
@@ -125,7 +128,7 @@ func classify(name []byte) field {
 		return forwardedHostField
 	case "x-forwarded-port", "x-forwarded-server", "x-forwarded-prefix", "x-real-ip":
 		return untrustedField
-	case "keep-alive", "proxy-connection", "te", "trailer", "proxy-authorization", "proxy-authenticate",
+	case "keep-alive", "proxy-connection", "trailer", "proxy-authorization", "proxy-authenticate",
 		"proxy-authentication-info", "http2-settings":
 		return hopField
 	case "weir-explain":

@@ -22,7 +22,7 @@ func (x *exchange) rewrite(trusted bool) problemID {
 	if v := h.first(viaField); v != nil && x.hasLooped() {
 		return loop
 	}
-	b := append(x.out[:0], x.ctx.Method()...)
+	b := append(x.out[:0], x.header.Method()...)
 	b = append(b, ' ')
 	b = x.route.forwarded(b, x.target)
 	b = append(b, " HTTP/1.1\r\nHost: "...)
@@ -65,6 +65,15 @@ func (x *exchange) rewrite(trusted bool) problemID {
 		b = appendHex(b, rand.Uint64())
 		b = append(b, "\r\n"...)
 	}
+	switch {
+	case x.upgrade != nil:
+		b = append(append(append(b, "Connection: Upgrade\r\nUpgrade: "...), x.upgrade...), "\r\n"...)
+	case x.trailers:
+		b = append(b, "Connection: TE\r\nTE: trailers\r\n"...)
+	}
+	if x.expects {
+		b = append(b, "Expect: 100-continue\r\n"...)
+	}
 	x.out = append(x.appendFraming(b), "\r\n"...)
 	return noProblem
 }
@@ -83,14 +92,30 @@ func (x *exchange) dropHopByHop() problemID {
 				upgrade = upgrade || equalFold(name, "upgrade")
 				x.dropNamed(name)
 			}
+		case teField:
+			l.drop = true
+			x.trailers = x.trailers || hasToken(h.value(l), "trailers")
 		case hopField, expectField, upgradeField, explainField:
 			l.drop = true
 		}
 	}
-	if l := h.first(upgradeField); upgrade && l != nil && equalFold(h.value(l), "websocket") {
-		return upgradeRefused
+	if l := h.first(upgradeField); upgrade && l != nil && !x.http10 && x.body.ended && equalFold(h.value(l), "websocket") {
+		x.upgrade = h.value(l)
 	}
 	return noProblem
+}
+
+// hasToken reports whether a list has an element of that name, parameters aside.
+func hasToken(list []byte, name string) bool {
+	for len(list) > 0 {
+		var token []byte
+		token, list = nextToken(list)
+		token, _, _ = bytes.Cut(token, []byte{';'})
+		if equalFold(trim(token), name) {
+			return true
+		}
+	}
+	return false
 }
 
 // dropNamed marks the fields of one name. Framing and Host are not the client's to take away.
@@ -168,7 +193,7 @@ func (x *exchange) appendFraming(b []byte) []byte {
 }
 
 func (x *exchange) expectsBody() bool {
-	m := string(x.ctx.Method())
+	m := string(x.header.Method())
 	return m == "POST" || m == "PUT" || m == "PATCH"
 }
 
@@ -224,7 +249,7 @@ func (x *exchange) clientAddr(trusted bool) netip.Addr {
 }
 
 // cleanResponse takes what belongs to the endpoint's connection off a response, and adds what is ours.
-func cleanResponse(h *fasthttp.ResponseHeader, via []byte) {
+func cleanResponse(h *fasthttp.ResponseHeader, via []byte, trailers bool) {
 	if v := h.PeekCanonical(connectionName); len(v) > 0 {
 		for rest := v; len(rest) > 0; {
 			var name []byte
@@ -241,6 +266,9 @@ func cleanResponse(h *fasthttp.ResponseHeader, via []byte) {
 			h.DelBytes(name)
 		}
 	}
+	if !trailers {
+		h.DelBytes(trailerName)
+	}
 	h.SetProtocol(ourVersion) // ours, whatever the endpoint's was
 	h.AddBytesKV(viaName, via)
 }
@@ -250,9 +278,11 @@ var (
 	connectionName    = []byte("Connection")
 	contentLengthName = []byte("Content-Length")
 	viaName           = []byte("Via")
+	upgradeName       = []byte("Upgrade")
+	trailerName       = []byte("Trailer")
 	setCookieName     = []byte("Set-Cookie")
 	hopNames          = [][]byte{
 		[]byte("Keep-Alive"), []byte("Proxy-Connection"), []byte("Proxy-Authenticate"),
-		[]byte("Proxy-Authentication-Info"), []byte("Trailer"), []byte("Upgrade"),
+		[]byte("Proxy-Authentication-Info"), []byte("Upgrade"),
 	}
 )

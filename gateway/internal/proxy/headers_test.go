@@ -57,7 +57,7 @@ func TestRequestHeaders(t *testing.T) {
 			"fields of one connection go",
 			nil,
 			[]string{"TE: trailers", "Trailer: X-T", "Proxy-Authorization: Basic eA==", "Upgrade: h2c", "Weir-Explain: x"},
-			map[string][]string{"Te": nil, "Trailer": nil, "Proxy-Authorization": nil, "Upgrade": nil, "Weir-Explain": nil},
+			map[string][]string{"Te": {"trailers"}, "Connection": {"TE"}, "Trailer": nil, "Proxy-Authorization": nil, "Upgrade": nil, "Weir-Explain": nil},
 		},
 		{
 			"end-to-end fields stay, all lines of them",

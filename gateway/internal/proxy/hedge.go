@@ -62,7 +62,7 @@ func (x *exchange) hedge(d time.Duration) error {
 			return h.race()
 		}
 	}
-	return x.up.ReadHead(&x.ctx.Response.Header, x.method == policies.MethodHead)
+	return x.up.ReadHead(&x.resp, x.asked())
 }
 
 // newHedge begins a second attempt, if the retry budget has room for it, and there is an endpoint.
@@ -92,7 +92,6 @@ func (x *exchange) newHedge(d time.Duration) *hedge {
 	cs.hedges[hedgeStarted].Add(1)
 	h := &hedge{x: x, d: d, over: make(chan struct{})}
 	h.ctx, h.cancel = context.WithCancel(context.Background())
-	x.ctx.Response.Header.CopyTo(&h.header) // for what the server has told it
 	x.begin(&h.attempt, i)
 	x.hedged, h.hedged = true, true
 	return h
@@ -124,8 +123,8 @@ func (h *hedge) race() error {
 		x.route.cluster.retrying.Add(-1)
 	}()
 	go h.run()
-	header := &x.ctx.Response.Header
-	err := x.up.ReadHead(header, x.method == policies.MethodHead)
+	header := &x.resp
+	err := x.up.ReadHead(header, upstream.Asked{Head: x.method == policies.MethodHead})
 	x.outcome.FirstByte = firstByte(&x.attempt, err)
 	if err == nil && classOf(header.StatusCode()) == policies.OK && h.won.CompareAndSwap(undecided, firstWon) {
 		h.giveUp()
@@ -202,7 +201,7 @@ func (h *hedge) send(take func(context.Context, time.Duration) (*upstream.Conn, 
 	if err := h.x.write(c); err != nil {
 		return err
 	}
-	return c.ReadHead(&h.header, h.x.method == policies.MethodHead)
+	return c.ReadHead(&h.header, upstream.Asked{Head: h.x.method == policies.MethodHead})
 }
 
 // giveUp ends the second attempt, wherever it is, and waits for its goroutine.

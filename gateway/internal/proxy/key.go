@@ -56,7 +56,7 @@ func (a *attrs) Attr(n policies.Attr) []byte {
 	case policies.AttrHost:
 		return a.host
 	case policies.AttrMethod:
-		return a.ctx.Method()
+		return a.header.Method()
 	case policies.AttrRoute:
 		return a.route.stats.name
 	case policies.AttrCluster:

@@ -24,12 +24,13 @@ const (
 	badHost
 	badTarget
 	badBody
+	longTarget
 	tooManyFields
 	headTimeout
 	methodNotAllowed
 	unknownMethod
 	unknownCoding
-	upgradeRefused
+	expectationFailed
 	badVersion
 	noRoute
 	loop
@@ -80,12 +81,13 @@ var problems = func() (all [numProblems]Problem) {
 	add(badHost, 400, "bad_host", "Not exactly one Host, or one that is no host and port.")
 	add(badTarget, 400, "bad_target", "The request target is neither a path nor an http URL, or climbs with '..'.")
 	add(badBody, 400, "bad_body", "The request's body is malformed or incomplete.")
+	add(longTarget, 414, "long_target", "The request line is too long.")
 	add(tooManyFields, 431, "too_many_fields", "Too many header fields, or too long ones.")
 	add(headTimeout, 408, "request_timeout", "The request did not arrive in time.")
 	add(methodNotAllowed, 405, "method_not_allowed", "CONNECT and TRACE are not served.")
 	add(unknownMethod, 501, "unknown_method", "The method is not known; methods are case-sensitive.")
 	add(unknownCoding, 501, "unknown_coding", "A transfer coding other than chunked.")
-	add(upgradeRefused, 501, "upgrade_refused", "WebSocket is not served.")
+	add(expectationFailed, 417, "expectation_failed", "An expectation other than 100-continue.")
 	add(badVersion, 505, "bad_version", "The version is neither HTTP/1.1 nor HTTP/1.0.")
 	add(noRoute, 404, "no_route", "No route matches the request's host and path.")
 	add(loop, 508, "loop", "The request has passed this gateway before.")
@@ -115,8 +117,8 @@ var classProblems = [policies.NumClasses]problemID{
 	policies.Cancelled: badBody,
 }
 
-// answer makes problem id the response. status is the problem's own if it is 0.
-func answer(resp *fasthttp.Response, id problemID, status int) {
+// answer makes problem id the response, and returns its body. status is the problem's own if it is 0.
+func answer(h *fasthttp.ResponseHeader, id problemID, status int) []byte {
 	p := &problems[id]
 	body := p.body
 	if status == 0 || status == p.Status {
@@ -124,8 +126,7 @@ func answer(resp *fasthttp.Response, id problemID, status int) {
 	} else {
 		body = []byte(strings.Replace(string(body), fmt.Sprintf(`"status":%d`, p.Status), fmt.Sprintf(`"status":%d`, status), 1))
 	}
-	resp.Reset()
-	h := &resp.Header
+	h.Reset()
 	h.SetNoDefaultContentType(true)
 	h.SetStatusCode(status)
 	h.SetContentType("application/problem+json")
@@ -136,7 +137,7 @@ func answer(resp *fasthttp.Response, id problemID, status int) {
 	case id == methodNotAllowed:
 		h.SetCanonical(allow, allowed)
 	}
-	resp.SetBodyRaw(body)
+	return body
 }
 
 var (

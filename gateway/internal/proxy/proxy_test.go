@@ -5,7 +5,6 @@ import (
 	"io"
 	"log/slog"
 	"net"
-	"net/http"
 	"strings"
 	"testing"
 
@@ -59,7 +58,7 @@ func TestOnlyIdleConnectionsAreClosed(t *testing.T) {
 	s := New(slog.New(slog.DiscardHandler))
 	c := s.newConn(accepted.(*net.TCPConn), "http", 0)
 	s.remember(c)
-	for _, p := range []phase{heading, busy, answered, waiting} {
+	for _, p := range []phase{heading, busy, waiting} {
 		c.enter(p)
 		s.closeIdle()
 		if _, err := c.Write([]byte("x")); (err != nil) != (p == waiting) {
@@ -180,27 +179,6 @@ func TestRequest(t *testing.T) {
 		}
 		if got := e.Requests(); got[0].Proto != "HTTP/1.1" || got[0].Host == "" {
 			t.Errorf("endpoint got %s, host %q; want HTTP/1.1 and a host", got[0].Proto, got[0].Host)
-		}
-	})
-	t.Run("Expect is answered here and not forwarded", func(t *testing.T) {
-		e := gatewaytest.NewEndpoint(t, gatewaytest.Echo())
-		c := start(t, options{}, e).dial()
-		c.Send(gatewaytest.Head("POST", "/", "Expect: 100-continue", "Content-Length: 4"))
-		if r, err := c.Head("POST"); err != nil || r.StatusCode != http.StatusContinue {
-			t.Fatalf("got %v, %v; want 100", r, err)
-		}
-		c.Send("body")
-		if r, err := c.Next("POST"); err != nil || r.Text != "body" {
-			t.Fatalf("got %v, %v", r, err)
-		}
-		if h := e.Requests()[0].Header.Get("Expect"); h != "" {
-			t.Errorf("endpoint got Expect: %s", h)
-		}
-	})
-	t.Run("interim responses are not taken for the final one", func(t *testing.T) {
-		e := gatewaytest.NewEndpoint(t, gatewaytest.Raw("HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n"+gatewaytest.Answer(200, "final")))
-		if r := start(t, options{}, e).dial().Get("/"); r.Text != "final" || r.Header.Get("Link") != "" {
-			t.Errorf("got %q %v", r.Text, r.Header)
 		}
 	})
 }

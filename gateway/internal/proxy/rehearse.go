@@ -38,7 +38,7 @@ func (s *Server) Explain(req ExplainRequest) (e Explanation, err error) {
 	if err != nil {
 		return Explanation{}, err
 	}
-	id := x.check(&x.ctx.Request.Header)
+	id := x.check(x.header)
 	x.startExplaining()
 	x.explain.Rehearsed = true
 	if id == noProblem {
@@ -68,9 +68,9 @@ func (s *Server) imagine(req ExplainRequest) (*exchange, error) {
 		client = client.Unmap().WithZone("")
 	}
 	x := &exchange{}
-	x.server, x.table, x.arrived, x.ctx = s, s.table.Load(), time.Now(), new(fasthttp.RequestCtx)
+	x.server, x.table, x.arrived, x.header = s, s.table.Load(), time.Now(), new(fasthttp.RequestHeader)
 	x.conn = &conn{server: s, addr: client, ip: []byte(client.String())}
-	h := &x.ctx.Request.Header
+	h := x.header
 	if err := h.Read(bufio.NewReaderSize(bytes.NewReader(raw), len(raw))); err != nil {
 		return nil, fmt.Errorf("not a request: %w", err)
 	}

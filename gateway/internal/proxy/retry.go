@@ -232,19 +232,36 @@ func (x *exchange) leaveBudget() {
 func (x *exchange) leave() {
 	if x.up != nil {
 		x.up.Skip()
-		x.up.Release()
-		x.up = nil
+		x.release()
 	}
 	x.end(&x.attempt)
 }
 
 // fail answers a request whose last attempt brought no response.
 func (x *exchange) fail() {
+	if x.gone {
+		x.down.abort()
+		x.status = statusClientGone
+		x.dropAttempt()
+		x.finish()
+		return
+	}
 	id := classProblems[x.outcome.Class]
-	if x.outcome.Class == policies.Cancelled && isTimeout(x.body.err) {
-		id = headTimeout
+	if x.outcome.Class == policies.Cancelled {
+		id = x.badBody()
 	}
 	x.refuse(id, 0)
+}
+
+// statusClientGone is what nginx made customary: nobody was there to be answered.
+const statusClientGone = 499
+
+// badBody is the problem with a body that could not be read.
+func (x *exchange) badBody() problemID {
+	if isTimeout(x.body.err) {
+		return headTimeout
+	}
+	return badBody
 }
 
 func (x *exchange) rejectStatus() int {

@@ -2,8 +2,6 @@ package proxy
 
 import (
 	"context"
-	"errors"
-	"io"
 	"log/slog"
 	"net"
 	"runtime/debug"
@@ -30,6 +28,7 @@ type Server struct {
 
 	stopping atomic.Bool
 	draining chan struct{} // closed by Shutdown
+	sweeper  func()        // stops it; nil before the first listener
 
 	mu        sync.Mutex // never held on behalf of a request
 	conns     map[*conn]struct{}
@@ -47,22 +46,11 @@ func New(log *slog.Logger) *Server {
 	}
 	s.Update(new(Config))
 	s.fast = &fasthttp.Server{
-		Handler:                      s.handle,
-		ErrorHandler:                 s.handleError,
-		Logger:                       silent{},
-		StreamRequestBody:            true,
-		DisablePreParseMultipartForm: true,
-		NoDefaultServerHeader:        true,
-		NoDefaultDate:                true,
-		NoDefaultContentType:         true,
-		SecureErrorLogMessage:        true,
-		LazyRequestTime:              true,
-		CloseOnShutdown:              true,
-		ReadBufferSize:               16 << 10, // and with that the longest head
-		WriteBufferSize:              4 << 10,
-		MaxRequestBodySize:           maxReplay, // no limit: bodies beyond it stream, as all do
+		Handler: func(ctx *fasthttp.RequestCtx) { ctx.Error("no such protocol", fasthttp.StatusInternalServerError) },
+		Logger:  silent{},
 		// conn minds all timeouts: fasthttp would set two deadlines a request.
 	}
+	s.fast.NextProto(protocol, s.serveHTTP1)
 	return s
 }
 
@@ -104,6 +92,17 @@ func (s *Server) Serve(name string, ln net.Listener) error {
 		s.mu.Unlock()
 		return ln.Close()
 	}
+	if s.sweeper == nil {
+		over, ended := make(chan struct{}), make(chan struct{})
+		go func() {
+			defer close(ended)
+			s.sweep(over)
+		}()
+		s.sweeper = sync.OnceFunc(func() {
+			close(over)
+			<-ended
+		})
+	}
 	s.listeners = append(s.listeners, ln)
 	number, known := s.numbers[name]
 	if !known {
@@ -128,6 +127,9 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	}
 	for _, ln := range s.listeners {
 		_ = ln.Close()
+	}
+	if s.sweeper != nil {
+		defer s.sweeper()
 	}
 	s.mu.Unlock()
 
@@ -189,29 +191,6 @@ func (s *Server) forget(c *conn) {
 	s.mu.Lock()
 	delete(s.conns, c)
 	s.mu.Unlock()
-}
-
-// handleError answers what fasthttp could not read as a request.
-func (s *Server) handleError(ctx *fasthttp.RequestCtx, err error) {
-	c := ctx.Conn().(*conn)
-	if c.is(waiting) || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
-		_ = c.TCPConn.Close() // nothing came, or nobody is left: there is no one to answer
-		return
-	}
-	id := badRequest
-	var small *fasthttp.ErrSmallBuffer
-	switch {
-	case errors.As(err, &small):
-		id = tooManyFields
-	case isTimeout(err):
-		id = headTimeout
-	case errors.Is(err, fasthttp.ErrUnsupportedTransferEncoding):
-		id = unknownCoding
-	}
-	c.linger = true
-	s.stats.rejected[id].Add(1)
-	s.stats.unrouted.count(problems[id].Status)
-	answer(&ctx.Response, id, 0)
 }
 
 // panicked notes a panic that cost one request and no more.

@@ -24,6 +24,8 @@ type serverCounters struct {
 	unrouted     routeCounters
 	rejected     [numProblems]counter
 	aborted      counter // responses that were cut off
+	clientsGone  counter // clients that went away before they had their answer
+	tunnels      gauge   // open ones
 	panics       counter
 	acceptErrors counter
 }
@@ -85,6 +87,8 @@ type Stats struct {
 	Clusters     []ClusterStats
 	Rejected     map[string]uint64 // by Problem.Name; also those within a cluster
 	Aborted      uint64            // responses that were cut off, by either side
+	ClientsGone  uint64            // before they had their answer
+	Tunnels      int64             // open ones
 	Panics       uint64
 	AcceptErrors uint64
 	Connections  int // from clients
@@ -127,6 +131,7 @@ type Latency struct {
 func (s *Server) Stats() Stats {
 	st := Stats{
 		Rejected: map[string]uint64{}, Aborted: s.stats.aborted.Load(), Panics: s.stats.panics.Load(),
+		ClientsGone: s.stats.clientsGone.Load(), Tunnels: s.stats.tunnels.Load(),
 		AcceptErrors: s.stats.acceptErrors.Load(), Routes: []RouteStats{s.stats.unrouted.read()},
 	}
 	for id := noProblem + 1; id < numProblems; id++ {

@@ -8,6 +8,8 @@ import (
 	"sync/atomic"
 	"syscall"
 	"time"
+
+	"github.com/weir-lb/weir/gateway/internal/chunked"
 )
 
 // readBuffer is the size of the buffer a connection has while a request is on it, and with that the longest response
@@ -41,6 +43,7 @@ type Conn struct {
 	// The response body that is being read.
 	framing   framing
 	left      int64 // of the body, or of the chunk in hand
+	chunks    chunked.Reader
 	done      bool
 	malformed error
 	keepAlive bool
@@ -188,4 +191,22 @@ func (c *Conn) Abort() { c.pool.close(c, Broken) }
 // Release, and does nothing after Abort.
 func (c *Conn) Interrupt() {
 	_ = c.tcp.SetDeadline(epoch.Add(1))
+}
+
+// Raw gives what comes after a 101 to the caller, with what has come of it already. Abort ends it.
+func (c *Conn) Raw() (early []byte, tcp *net.TCPConn) {
+	early, _ = c.br.Peek(c.br.Buffered())
+	early = append([]byte(nil), early...)
+	c.end()
+	return early, c.tcp
+}
+
+// AwaitRead waits, without a buffer, until there is something to read on a socket: bytes, its end, or an error. The read
+// deadline holds.
+func AwaitRead(tcp *net.TCPConn) error {
+	raw, err := tcp.SyscallConn()
+	if err != nil {
+		return err
+	}
+	return raw.Read(func(fd uintptr) bool { return peek(fd) != quiet })
 }

@@ -23,39 +23,49 @@ var (
 	headEnd         = []byte("\r\n\r\n")
 	lengthField     = []byte("content-length:")
 	connectionField = []byte("connection:")
-	dateField       = []byte("date:")
 )
 
-// ReadHead reads the head of the final response into h and prepares the connection for its body. Interim responses are
-// dropped. head tells that the request's method was HEAD. An error is an *[Error] of class Reset, HeaderTimeout or
-// Malformed.
-func (c *Conn) ReadHead(h *fasthttp.ResponseHeader, head bool) error {
-	return c.settleRescue(c.readHead(h, head))
+// Asked is what of a request decides how its response is read.
+type Asked struct {
+	Head    bool    // the method is HEAD
+	Upgrade bool    // a 101 is an answer
+	Interim Interim // nil: interim responses are dropped
 }
 
-func (c *Conn) readHead(h *fasthttp.ResponseHeader, head bool) error {
+// Interim takes interim responses (RFC 9110, section 15.2), other than 101. h is not to be kept.
+type Interim interface {
+	Interim(h *fasthttp.ResponseHeader)
+}
+
+// ReadHead reads the head of the final response into h and prepares the connection for its body. An error is an *[Error] of
+// class Reset, HeaderTimeout or Malformed.
+func (c *Conn) ReadHead(h *fasthttp.ResponseHeader, q Asked) error {
+	return c.settleRescue(c.readHead(h, q))
+}
+
+func (c *Conn) readHead(h *fasthttp.ResponseHeader, q Asked) error {
 	for range maxInterim {
 		first, _ := c.br.Peek(1)
 		if len(first) > 0 {
 			first, _ = c.br.Peek(c.br.Buffered())
 		}
-		if end := bytes.Index(first, headEnd); end >= 0 && !hasField(first[:end], dateField) {
-			// RFC 9110, section 6.6.1, wants a Date added where there is none. fasthttp writes one, over any that came,
-			// unless its server has told the header otherwise; Reset takes that back, and nothing else can.
-			h.Reset()
-			h.SetNoDefaultContentType(true)
-		}
+		h.SetNoDefaultContentType(true)
 		if err := h.Read(c.br); err != nil {
 			return c.headError(err)
 		}
 		switch s := h.StatusCode(); {
 		case s >= 200:
-			c.frame(h, head, first)
+			c.frame(h, q.Head, first)
+			return nil
+		case s == fasthttp.StatusSwitchingProtocols && q.Upgrade:
+			c.framing = noBody // what follows is no HTTP; done is never set, so the connection is not used again
 			return nil
 		case s == fasthttp.StatusSwitchingProtocols:
 			return &Error{Class: policies.Malformed, Err: errSwitching}
 		case s < 100:
 			return &Error{Class: policies.Malformed, Err: errStatusLine}
+		case q.Interim != nil:
+			q.Interim.Interim(h)
 		}
 	}
 	return &Error{Class: policies.Malformed, Err: errInterim}
@@ -106,7 +116,8 @@ func (c *Conn) frame(h *fasthttp.ResponseHeader, head bool, seen []byte) {
 	case n > 0:
 		c.framing, c.left = fixed, int64(n)
 	case n == -1:
-		c.framing = chunked
+		c.framing = inChunks
+		c.chunks.Reset(c.br, true)
 		// A response with both framings is suspect: its chunks are read, but the connection is not used again.
 		if end := bytes.Index(seen, headEnd); end < 0 || hasField(seen[:end], lengthField) {
 			c.keepAlive = false

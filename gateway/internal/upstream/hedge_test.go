@@ -38,7 +38,7 @@ func TestAwait(t *testing.T) {
 			t.Fatalf("%t, %v; want the first byte", came, err)
 		}
 		var h fasthttp.ResponseHeader
-		if err := c.ReadHead(&h, false); err != nil || h.StatusCode() != 200 {
+		if err := c.ReadHead(&h, Asked{}); err != nil || h.StatusCode() != 200 {
 			t.Fatal(h.StatusCode(), err)
 		}
 		if b, err := io.ReadAll(c); string(b) != "late" || err != nil {
@@ -77,7 +77,7 @@ func TestAwait(t *testing.T) {
 		}
 		_, _ = c.Await(time.Millisecond)
 		var h fasthttp.ResponseHeader
-		if err := c.ReadHead(&h, false); ClassOf(err) != policies.HeaderTimeout {
+		if err := c.ReadHead(&h, Asked{}); ClassOf(err) != policies.HeaderTimeout {
 			t.Errorf("%v, want a header timeout", err)
 		}
 		c.Abort()

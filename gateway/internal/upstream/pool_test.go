@@ -49,7 +49,7 @@ func exchange(p *Pool) (string, error) {
 	}
 	c.Written()
 	var h fasthttp.ResponseHeader
-	if err := c.ReadHead(&h, false); err != nil {
+	if err := c.ReadHead(&h, Asked{}); err != nil {
 		c.Abort()
 		return "", err
 	}
@@ -108,7 +108,7 @@ func TestPool(t *testing.T) {
 		c := mustTake(t, p)
 		_, _ = io.WriteString(c, get)
 		var h fasthttp.ResponseHeader
-		if err := c.ReadHead(&h, false); err != nil {
+		if err := c.ReadHead(&h, Asked{}); err != nil {
 			t.Fatal(err)
 		}
 		_, _ = io.ReadAll(c)
@@ -310,7 +310,7 @@ func TestReadErrors(t *testing.T) {
 			_, _ = io.WriteString(conn, get)
 			conn.Written()
 			var h fasthttp.ResponseHeader
-			if err := conn.ReadHead(&h, false); ClassOf(err) != c.class {
+			if err := conn.ReadHead(&h, Asked{}); ClassOf(err) != c.class {
 				t.Errorf("got %v; want %s", err, c.class)
 			}
 			if !conn.Sent() {
@@ -348,7 +348,7 @@ func TestPoolHammer(t *testing.T) {
 				c.Written()
 				var h fasthttp.ResponseHeader
 				if err == nil {
-					err = c.ReadHead(&h, false)
+					err = c.ReadHead(&h, Asked{})
 				}
 				if err != nil {
 					if c.Reused() && !c.Answered() { // closed in the moment of its reuse

@@ -1,0 +1,340 @@
+package proxy
+
+import (
+	"bufio"
+	"crypto/tls"
+	"errors"
+	"io"
+	"net"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/valyala/fasthttp"
+	"github.com/weir-lb/weir/gateway/internal/chunked"
+	"github.com/weir-lb/weir/gateway/internal/upstream"
+)
+
+// downstream is the side of an exchange that its client is on.
+type downstream interface {
+	// interim passes an interim response on.
+	interim(h *fasthttp.ResponseHeader)
+	// whole takes h and the whole of a body for the answer. They may be sent after the exchange has ended.
+	whole(x *exchange, h *fasthttp.ResponseHeader, body []byte)
+	// stream sends h and the body that x.up brings, each piece as soon as it has come.
+	stream(x *exchange, h *fasthttp.ResponseHeader) error
+	// tunnel answers with h, a 101, and gives the client's side of the tunnel, with what it has sent after its request.
+	tunnel(x *exchange, h *fasthttp.ResponseHeader) (client tunnelEnd, early []byte, err error)
+	// watch lets up be interrupted if the client goes away, until unwatch, which says whether it was.
+	watch(up *upstream.Conn)
+	unwatch() (gone bool)
+	// interrupt makes reads of the request's body, those that wait and those to come, fail.
+	interrupt()
+	// abort makes sure that the client sees that there is no answer, or that it is not whole.
+	abort()
+}
+
+// headBuffer is the size of the buffer that requests are read from, and with that the longest head.
+const headBuffer = 16 << 10
+
+// http1 is a connection that speaks HTTP/1, with what a request on it needs.
+type http1 struct {
+	c      *conn
+	br     *bufio.Reader
+	header fasthttp.RequestHeader
+	out    []byte // an answer that is not sent yet, or a piece of one
+	begun  bool   // a part of the answer is on its way
+	broken bool   // the client is gone, or must not believe that the answer is whole
+	close  bool   // no other request is read
+}
+
+var (
+	http1s      = sync.Pool{New: func() any { return new(http1) }}
+	headReaders = sync.Pool{New: func() any { return bufio.NewReaderSize(nil, headBuffer) }}
+)
+
+// protocol says which requests come on a connection. fasthttp asks for a handshake, and then for what came of it, and gives
+// the connection to the handler for that.
+const protocol = "http/1.1"
+
+// Handshake takes the steps that come before the first request.
+func (c *conn) Handshake() error { return nil }
+
+// ConnectionState says which protocol requests are in.
+func (c *conn) ConnectionState() tls.ConnectionState {
+	return tls.ConnectionState{NegotiatedProtocol: protocol}
+}
+
+// serveHTTP1 serves the requests that come on a connection, one after the other, until it is to be closed.
+func (s *Server) serveHTTP1(nc net.Conn) error {
+	c := nc.(*conn)
+	l := http1s.Get().(*http1)
+	l.c, l.br = c, headReaders.Get().(*bufio.Reader)
+	l.br.Reset(c)
+	defer func() {
+		l.dropReader()
+		if cap(l.out) > maxKeptBuffer {
+			l.out = nil
+		}
+		l.c, l.out = nil, l.out[:0]
+		http1s.Put(l)
+	}()
+	for l.next() {
+	}
+	return nil
+}
+
+func (l *http1) dropReader() {
+	if l.br != nil {
+		l.br.Reset(nil)
+		headReaders.Put(l.br)
+		l.br = nil
+	}
+}
+
+// next serves one request, and reports whether another one may follow.
+func (l *http1) next() bool {
+	c := l.c
+	l.begun, l.broken, l.close = false, false, false
+	if c.enter(waiting); l.br.Buffered() > 0 {
+		c.enter(heading)
+	}
+	if err := l.header.Read(l.br); err != nil {
+		l.unreadable(err)
+		return false
+	}
+	c.enter(busy)
+	x := exchanges.Get().(*exchange)
+	x.header, x.down = &l.header, l
+	x.body.source(&l.header, l.br)
+	x.handle(c)
+	if !l.broken && len(l.out) > 0 {
+		_, err := c.Write(l.out)
+		l.broken = err != nil
+	}
+	l.out = l.out[:0]
+	c.aborted = l.broken
+	return !l.close && !l.broken
+}
+
+// unreadable answers what could not be read as a request.
+func (l *http1) unreadable(err error) {
+	c := l.c
+	if c.is(waiting) || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+		return // nothing came, or nobody is left: there is no one to answer
+	}
+	id := badRequest
+	var small *fasthttp.ErrSmallBuffer
+	switch {
+	case errors.As(err, &small):
+		id = tooManyFields
+		if first, _ := l.br.Peek(l.br.Buffered()); !hasLine(first) {
+			id = longTarget
+		}
+	case isTimeout(err):
+		id = headTimeout
+	case strings.HasPrefix(err.Error(), "error when reading request headers: unsupported transfer-encoding"):
+		id = unknownCoding
+	}
+	s := c.server
+	s.stats.rejected[id].Add(1)
+	s.stats.unrouted.count(problems[id].Status)
+	x := exchanges.Get().(*exchange)
+	x.server = s
+	body := answer(&x.resp, id, 0)
+	l.whole(x, &x.resp, body)
+	_, _ = c.Write(l.out)
+	c.linger = true
+	x.perRequest = perRequest{}
+	exchanges.Put(x)
+}
+
+// hasLine reports whether b has a whole line in it, empty ones at its beginning aside.
+func hasLine(b []byte) bool {
+	text := false
+	for _, c := range b {
+		if c == '\n' && text {
+			return true
+		}
+		text = text || c != '\r' && c != '\n'
+	}
+	return false
+}
+
+// whole implements downstream.
+func (l *http1) whole(x *exchange, h *fasthttp.ResponseHeader, body []byte) {
+	if l.begun {
+		l.abort()
+		return
+	}
+	l.out = l.appendHead(l.out[:0], x, h, int64(len(body)))
+	if !bodiless(x, h) {
+		l.out = append(l.out, body...)
+	}
+}
+
+// bodiless reports whether a response has no body whatever its fields say (RFC 9112, section 6.3).
+func bodiless(x *exchange, h *fasthttp.ResponseHeader) bool {
+	s := h.StatusCode()
+	return s == fasthttp.StatusNoContent || s == fasthttp.StatusNotModified || string(x.httpMethod()) == "HEAD"
+}
+
+// appendHead appends the head of the final response, and decides what becomes of the connection. length is that of the body,
+// -1 if only its end will tell.
+func (l *http1) appendHead(b []byte, x *exchange, h *fasthttp.ResponseHeader, length int64) []byte {
+	l.begun = true
+	b = appendStatusLine(b, h)
+	b, dated := appendFields(b, h)
+	if !dated { // RFC 9110, section 6.6.1
+		b = append(appendDate(append(b, "Date: "...)), "\r\n"...)
+	}
+	l.close = l.close || l.header.ConnectionClose() || l.c.server.stopping.Load() || !x.body.ended || x.upload != nil
+	if !x.body.ended {
+		l.c.linger = true
+	}
+	switch {
+	case bodiless(x, h):
+		// What a body would have been may be said of a HEAD and a 304, not of a 204 (RFC 9110, section 8.6).
+		if n := h.PeekCanonical(contentLengthName); len(n) > 0 && h.StatusCode() != fasthttp.StatusNoContent {
+			b = appendField(b, contentLengthName, n)
+		}
+	case length >= 0:
+		b = append(strconv.AppendInt(append(b, "Content-Length: "...), length, 10), "\r\n"...)
+	case x.http10:
+		l.close = true // the end of the connection is the end of the body
+	default:
+		b = append(b, "Transfer-Encoding: chunked\r\n"...)
+	}
+	switch {
+	case l.close:
+		b = append(b, "Connection: close\r\n"...)
+	case x.http10:
+		b = append(b, "Connection: keep-alive\r\n"...)
+	}
+	return append(b, "\r\n"...)
+}
+
+// interim implements downstream.
+func (l *http1) interim(h *fasthttp.ResponseHeader) {
+	if l.header.IsHTTP11() && !l.begun {
+		b, _ := appendFields(appendStatusLine(l.out[:0], h), h)
+		l.out = append(b, "\r\n"...)
+		if _, err := l.c.Write(l.out); err != nil {
+			l.broken = true
+		}
+		l.out = l.out[:0]
+	}
+}
+
+// stream implements downstream.
+func (l *http1) stream(x *exchange, h *fasthttp.ResponseHeader) error {
+	n := x.up.Length()
+	l.out = l.appendHead(l.out[:0], x, h, n)
+	_, err := l.c.Write(l.out)
+	l.out = l.out[:0]
+	switch {
+	case err != nil:
+		return err
+	case n < 0 && !x.http10:
+		return l.pour(x)
+	}
+	_, err = pass(l.c, &x.stream)
+	return err
+}
+
+// pour sends the body in chunks.
+func (l *http1) pour(x *exchange) error {
+	const room = 10 // for a size before the content
+	buf := copyBuffers.Get().(*[copyBuffer]byte)
+	defer copyBuffers.Put(buf)
+	for {
+		n, err := x.stream.Read(buf[room : copyBuffer-2])
+		if n > 0 {
+			var size [room]byte
+			s := append(strconv.AppendInt(size[:0], int64(n), 16), "\r\n"...)
+			begin := room - len(s)
+			copy(buf[begin:], s)
+			copy(buf[room+n:], "\r\n")
+			if _, err := l.c.Write(buf[begin : room+n+2]); err != nil {
+				return err
+			}
+		}
+		if err == io.EOF {
+			var trailer []byte
+			if x.trailers {
+				trailer = appendTrailer(nil, x.up.Trailer())
+			}
+			l.out = chunked.AppendLast(l.out[:0], trailer)
+			_, err = l.c.Write(l.out)
+			l.out = l.out[:0]
+			return err
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+// tunnel implements downstream.
+func (l *http1) tunnel(x *exchange, h *fasthttp.ResponseHeader) (tunnelEnd, []byte, error) {
+	b, _ := appendFields(appendStatusLine(l.out[:0], h), h)
+	b = append(append(append(b, "Connection: Upgrade\r\nUpgrade: "...), x.upgrade...), "\r\n\r\n"...)
+	_, err := l.c.Write(b)
+	l.begun, l.close, l.out = true, true, b[:0]
+	early, _ := l.br.Peek(l.br.Buffered())
+	early = append([]byte(nil), early...)
+	l.dropReader()
+	l.c.enter(tunnelled)
+	return l.c, early, err
+}
+
+// interrupt implements downstream.
+func (l *http1) interrupt() { l.c.interruptRead() }
+
+// abort implements downstream.
+func (l *http1) abort() { l.broken = true }
+
+func appendStatusLine(b []byte, h *fasthttp.ResponseHeader) []byte {
+	b = strconv.AppendInt(append(b, "HTTP/1.1 "...), int64(h.StatusCode()), 10)
+	b = append(b, ' ')
+	if reason := h.StatusMessage(); len(reason) > 0 {
+		b = append(b, reason...)
+	} else {
+		b = append(b, fasthttp.StatusMessage(h.StatusCode())...)
+	}
+	return append(b, "\r\n"...)
+}
+
+// appendFields appends the fields of a response but those about framing, and reports whether Date is among them.
+func appendFields(b []byte, h *fasthttp.ResponseHeader) (_ []byte, dated bool) {
+	for name, value := range h.All() {
+		switch string(name) {
+		case "Content-Length", "Transfer-Encoding", "Connection":
+			continue
+		case "Date":
+			dated = true
+		}
+		b = appendField(b, name, value)
+	}
+	return b, dated
+}
+
+// stamp is a second, as Date has it.
+type stamp struct {
+	second int64
+	text   []byte
+}
+
+var lastStamp atomic.Pointer[stamp]
+
+func appendDate(b []byte) []byte {
+	now := time.Now()
+	s := lastStamp.Load()
+	if s == nil || s.second != now.Unix() {
+		s = &stamp{now.Unix(), fasthttp.AppendHTTPDate(nil, now)}
+		lastStamp.Store(s)
+	}
+	return append(b, s.text...)
+}

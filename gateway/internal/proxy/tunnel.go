@@ -1,0 +1,123 @@
+package proxy
+
+import (
+	"errors"
+	"io"
+	"net"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/weir-lb/weir/gateway/internal/upstream"
+	"github.com/weir-lb/weir/policies"
+)
+
+// tunnel passes bytes between a client and an endpoint that have agreed on another protocol (RFC 9110, section 7.8). For its
+// whole life it counts as one request in flight.
+type tunnel struct {
+	idle time.Duration
+	last atomic.Int64 // when anything came from either side, in Unix nanoseconds
+}
+
+// tunnel answers with the endpoint's 101 and passes on what comes after it, until both sides have ended, one has failed, or
+// nothing has come from either for long.
+func (x *exchange) tunnel() {
+	s := x.server
+	s.stats.tunnels.Add(1)
+	defer s.stats.tunnels.Add(-1)
+	x.tunneled = true
+	early, endpoint := x.up.Raw()
+	client, sent, err := x.down.tunnel(x, &x.resp)
+	if err == nil {
+		t := &tunnel{idle: x.table.TunnelTimeout}
+		t.last.Store(time.Now().UnixNano())
+		var wg sync.WaitGroup
+		wg.Go(func() { t.pass(endpoint, client, sent) })
+		t.pass(client, endpoint, early)
+		wg.Wait()
+	}
+	x.up.Abort()
+	x.up = nil
+	if err != nil {
+		x.outcome.Class = policies.Cancelled
+	}
+	x.end(&x.attempt)
+	x.finish()
+}
+
+// pass passes what from sends, after what it has sent early, to to, and then the end of it. A failure ends both.
+func (t *tunnel) pass(to, from tunnelEnd, early []byte) {
+	if err := t.copy(to, from, early); err != nil {
+		_ = to.SetDeadline(time.Unix(1, 0))
+		_ = from.SetDeadline(time.Unix(1, 0))
+		return
+	}
+	_ = to.CloseWrite()
+}
+
+// tunnelEnd is one side of a tunnel.
+type tunnelEnd interface {
+	io.ReadWriter
+	SetDeadline(t time.Time) error
+	SetReadDeadline(t time.Time) error
+	SetWriteDeadline(t time.Time) error
+	CloseWrite() error
+}
+
+var errIdle = errors.New("nothing came for long")
+
+func (t *tunnel) copy(to, from tunnelEnd, early []byte) error {
+	if len(early) > 0 {
+		if _, err := to.Write(early); err != nil {
+			return err
+		}
+	}
+	for {
+		last := time.Unix(0, t.last.Load())
+		if time.Since(last) >= t.idle {
+			return errIdle
+		}
+		_ = from.SetReadDeadline(last.Add(t.idle))
+		err := t.piece(to, from)
+		switch {
+		case err == io.EOF:
+			return nil
+		case isTimeout(err) && time.Since(time.Unix(0, t.last.Load())) < t.idle: // the other way was not idle
+		case err != nil:
+			return err
+		}
+	}
+}
+
+// tunnelBuffer is what one way of a tunnel holds while something is under way on it.
+const tunnelBuffer = 16 << 10
+
+var tunnelBuffers = sync.Pool{New: func() any { return new([tunnelBuffer]byte) }}
+
+// piece passes on what one read brings.
+func (t *tunnel) piece(to, from tunnelEnd) error {
+	var tcp *net.TCPConn // to wait on without a buffer: an idle tunnel has none
+	switch c := from.(type) {
+	case *net.TCPConn:
+		tcp = c
+	case *conn:
+		tcp = c.TCPConn
+	}
+	if tcp != nil {
+		if err := upstream.AwaitRead(tcp); err != nil {
+			return err
+		}
+	}
+	buf := tunnelBuffers.Get().(*[tunnelBuffer]byte)
+	defer tunnelBuffers.Put(buf)
+	n, err := from.Read(buf[:])
+	if n > 0 {
+		t.last.Store(time.Now().UnixNano())
+		_ = to.SetWriteDeadline(time.Now().Add(writeTimeout))
+		if _, werr := to.Write(buf[:n]); werr != nil {
+			return werr
+		}
+		t.last.Store(time.Now().UnixNano())
+	}
+	return err
+}
