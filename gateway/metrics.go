@@ -44,6 +44,9 @@ var (
 	mHedges      = family(counter, "weir_hedges_total", "Attempts beside a slow one: started, won (answered first), denied (by the budget).", "cluster", "result")
 	mRejected    = family(counter, "weir_rejected_requests_total", "Requests answered with an error of our own, by reason.", "reason")
 	mAborted     = family(counter, "weir_aborted_responses_total", "Responses cut off after their head was sent.")
+	mGone        = family(counter, "weir_clients_gone_total", "Clients that went away before they had their answer.")
+	mTunnels     = family(gauge, "weir_tunnels", "Open tunnels (WebSocket).")
+	mTurnedAway  = family(counter, "weir_connections_refused_total", "Connections closed because their client had as many as it may have.")
 	mClients     = family(gauge, "weir_client_connections", "Connections from clients.")
 	mUp          = family(gauge, "weir_endpoint_up", "1 if the endpoint gets traffic, 0.5 if degraded.", "cluster", "endpoint")
 	mInflight    = family(gauge, "weir_endpoint_inflight", "Attempts in flight.", "cluster", "endpoint")
@@ -76,7 +79,7 @@ var (
 )
 
 var families = []*metric{
-	mRequests, mDuration, mAttempts, mRetries, mHedges, mRejected, mAborted, mClients, mUp, mInflight, mEWMA, mEjections, mPicked,
+	mRequests, mDuration, mAttempts, mRetries, mHedges, mRejected, mAborted, mGone, mTunnels, mTurnedAway, mClients, mUp, mInflight, mEWMA, mEjections, mPicked,
 	mEndpoints, mPanic, mAge, mConnections, mLeases, mPicks, mFuel, mPickSeconds, mFailures, mUnheard, mRecreated, mQuarantined,
 	mRefused, mInfo, mGuest, mShadowPicks, mShadowShare, mEvents, mMissed, mEngine, mReloads, mReloaded, mBuild,
 }
@@ -164,6 +167,9 @@ func (c collection) data(s proxy.Stats) {
 		c.add(mRejected, float64(n), reason)
 	}
 	c.add(mAborted, float64(s.Aborted))
+	c.add(mGone, float64(s.ClientsGone))
+	c.add(mTunnels, float64(s.Tunnels))
+	c.add(mTurnedAway, float64(s.TurnedAway))
 	c.add(mClients, float64(s.Connections))
 }
 

@@ -172,7 +172,12 @@ func conditions(words []string) policies.Conditions {
 const forever = 10 * 365 * 24 * time.Hour
 
 func (g *Gateway) routes(cfg *config.Config, explainToken string) *proxy.Config {
-	out := &proxy.Config{Trusted: map[string][]netip.Prefix{}, ExplainToken: explainToken}
+	h := cfg.HTTP
+	out := &proxy.Config{
+		Trusted: map[string][]netip.Prefix{}, ExplainToken: explainToken,
+		HeaderTimeout: h.HeaderTimeout, BodyTimeout: h.BodyTimeout, IdleTimeout: h.IdleTimeout, TunnelTimeout: h.TunnelTimeout,
+		HalfClose: h.HalfClose, MaxBody: h.MaxBody, MaxConnRequests: h.MaxRequests, MaxClientConns: h.MaxClient,
+	}
 	for _, l := range cfg.Listeners {
 		if len(l.Trusted) > 0 {
 			out.Trusted[l.Name] = l.Trusted

@@ -20,6 +20,7 @@ import (
 type Config struct {
 	Admin     Admin               `yaml:"admin"`
 	Listeners []Listener          `yaml:"listeners"`
+	HTTP      HTTP                `yaml:"http"`
 	Consul    Consul              `yaml:"consul"`
 	Wasm      Wasm                `yaml:"wasm"`
 	Policies  map[string]*Policy  `yaml:"policies"`
@@ -46,6 +47,18 @@ type Listener struct {
 	Trusted []netip.Prefix `yaml:"trusted"` // peers whose Forwarded and X-Forwarded-* fields are believed
 
 	_ struct{} `later:"proxy_protocol tls"`
+}
+
+// HTTP is what clients may do, and how long.
+type HTTP struct {
+	HeaderTimeout time.Duration `yaml:"header_timeout" default:"10s" min:"100ms" max:"1h"`
+	BodyTimeout   time.Duration `yaml:"body_timeout" default:"60s" min:"100ms" max:"24h"` // without progress
+	IdleTimeout   time.Duration `yaml:"idle_timeout" default:"60s" min:"100ms" max:"24h"`
+	TunnelTimeout time.Duration `yaml:"tunnel_timeout" default:"1h" min:"100ms" max:"24h"` // without a byte either way
+	HalfClose     bool          `yaml:"half_close"`
+	MaxBody       int64         `yaml:"max_body" as:"size" default:"0B" min:"1B" max:"1048576GiB" zero:"no limit"` // bytes
+	MaxRequests   int           `yaml:"max_requests" default:"0" min:"1" max:"1000000000" zero:"no limit"`         // of a connection
+	MaxClient     int           `yaml:"max_client_connections" default:"0" min:"1" max:"1000000" zero:"no limit"`  // of one client
 }
 
 // Consul says how to reach the agent. What is "" here comes from the CONSUL_* environment.

@@ -26,6 +26,8 @@ const (
 // repeated; a longer one streams past.
 type body struct {
 	r      io.Reader
+	limit  int64 // of what may be read; 0 is none
+	total  int64 // that was read
 	length int64 // -1 if it comes in chunks
 	buf    []byte
 	ended  bool  // nothing is left to read
@@ -81,6 +83,17 @@ func (f *fixed) Read(p []byte) (int, error) {
 	}
 	if err == io.EOF {
 		err = io.ErrUnexpectedEOF
+	}
+	return n, err
+}
+
+var errLarge = errors.New("the body is too large")
+
+// Read reads from the client, within the limit.
+func (b *body) Read(p []byte) (int, error) {
+	n, err := b.r.Read(p)
+	if b.total += int64(n); b.limit > 0 && b.total > b.limit {
+		return 0, errLarge
 	}
 	return n, err
 }
@@ -235,7 +248,7 @@ func (u *upload) run(wait chan struct{}) {
 			wait = nil
 		}
 		u.armRead(u.perTry + u.x.table.BodyTimeout) // the client may be slow; that is not the endpoint's fault
-		n, err := b.r.Read(block)
+		n, err := b.Read(block)
 		if n > 0 {
 			b.keep(block[:n])
 		}

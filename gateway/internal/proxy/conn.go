@@ -38,6 +38,7 @@ type conn struct {
 	listener string // its name
 	number   uint16 // of the listener
 
+	client    netip.Prefix // as which it is counted; invalid if it is not
 	addr      netip.Addr
 	port      uint16
 	ip        []byte // of the client, as X-Forwarded-For has it

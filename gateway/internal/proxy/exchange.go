@@ -95,6 +95,12 @@ func (x *exchange) serve() {
 	if len(x.table.ExplainToken) > 0 {
 		x.askedToExplain()
 	}
+	if l := x.head.first(maxForwardsField); l != nil {
+		if n, ok := x.maxForwards(l); ok && n == 0 {
+			x.options()
+			return
+		}
+	}
 	if x.route = x.table.route(x.host, x.path, &x.head); x.route == nil {
 		x.refuse(noRoute, 0)
 		return
@@ -109,6 +115,10 @@ func (x *exchange) serve() {
 		return
 	}
 	x.admitted = true
+	if x.body.limit = x.table.MaxBody; x.body.limit > 0 && x.body.length > x.body.limit {
+		x.refuse(largeBody, 0)
+		return
+	}
 	if !x.expects {
 		if x.body.fetch(); x.body.err != nil {
 			x.refuse(x.badBody(), 0)
@@ -122,6 +132,17 @@ func (x *exchange) serve() {
 		return
 	}
 	x.run()
+}
+
+// options answers an OPTIONS that is not to be forwarded.
+func (x *exchange) options() {
+	x.resp.Reset()
+	x.resp.SetNoDefaultContentType(true)
+	x.resp.SetStatusCode(fasthttp.StatusNoContent)
+	x.resp.SetCanonical(allow, allowed)
+	x.status = fasthttp.StatusNoContent
+	x.down.whole(x, &x.resp, nil)
+	x.finish()
 }
 
 // describe fills in what policies may know of the request.

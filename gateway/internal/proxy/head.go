@@ -14,6 +14,7 @@ const (
 	expectField
 	upgradeField
 	teField
+	maxForwardsField
 	viaField
 	cookieField
 	requestIDField
@@ -112,6 +113,8 @@ func classify(name []byte) field {
 		return upgradeField
 	case "te":
 		return teField
+	case "max-forwards":
+		return maxForwardsField
 	case "via":
 		return viaField
 	case "cookie":

@@ -8,6 +8,7 @@ import (
 	"unsafe"
 
 	"github.com/valyala/fasthttp"
+	"github.com/weir-lb/weir/policies"
 )
 
 // rewrite writes the head that endpoints get into x.out. It is the same for every attempt.
@@ -47,6 +48,11 @@ func (x *exchange) rewrite(trusted bool) problemID {
 			}
 			hasProto = hasProto || l.field == forwardedProtoField
 			hasHost = hasHost || l.field == forwardedHostField
+		case maxForwardsField:
+			if n, ok := x.maxForwards(l); ok {
+				b = append(strconv.AppendInt(append(b, "Max-Forwards: "...), n-1, 10), "\r\n"...)
+				continue
+			}
 		case requestIDField:
 			hasID = true
 		}
@@ -103,6 +109,22 @@ func (x *exchange) dropHopByHop() problemID {
 		x.upgrade = h.value(l)
 	}
 	return noProblem
+}
+
+// maxForwards returns how often an OPTIONS may still be forwarded; of other methods the field says nothing (RFC 9110,
+// section 7.6.2).
+func (x *exchange) maxForwards(l *line) (n int64, ok bool) {
+	if x.method != policies.MethodOptions {
+		return 0, false
+	}
+	v := x.head.value(l)
+	for _, b := range v {
+		if b < '0' || b > '9' || n > 1<<32 {
+			return 0, false
+		}
+		n = n*10 + int64(b-'0')
+	}
+	return n, len(v) > 0
 }
 
 // hasToken reports whether a list has an element of that name, parameters aside.

@@ -46,6 +46,7 @@ type http1 struct {
 	header fasthttp.RequestHeader
 	out    []byte // an answer that is not sent yet, or a piece of one
 	begun  bool   // a part of the answer is on its way
+	served int    // requests on the connection
 	broken bool   // the client is gone, or must not believe that the answer is whole
 	close  bool   // no other request is read
 }
@@ -60,7 +61,16 @@ var (
 const protocol = "http/1.1"
 
 // Handshake takes the steps that come before the first request.
-func (c *conn) Handshake() error { return nil }
+func (c *conn) Handshake() error {
+	if !c.server.admit(c) {
+		c.server.stats.turnedAway.Add(1)
+		c.aborted = true
+		return errTurnedAway
+	}
+	return nil
+}
+
+var errTurnedAway = errors.New("the client has as many connections as it may have")
 
 // ConnectionState says which protocol requests are in.
 func (c *conn) ConnectionState() tls.ConnectionState {
@@ -71,7 +81,7 @@ func (c *conn) ConnectionState() tls.ConnectionState {
 func (s *Server) serveHTTP1(nc net.Conn) error {
 	c := nc.(*conn)
 	l := http1s.Get().(*http1)
-	l.c, l.br = c, headReaders.Get().(*bufio.Reader)
+	l.served, l.c, l.br = 0, c, headReaders.Get().(*bufio.Reader)
 	l.br.Reset(c)
 	defer func() {
 		l.dropReader()
@@ -106,6 +116,10 @@ func (l *http1) next() bool {
 		return false
 	}
 	c.enter(busy)
+	l.served++
+	if most := c.server.table.Load().MaxConnRequests; most > 0 && l.served >= most {
+		l.close = true
+	}
 	x := exchanges.Get().(*exchange)
 	x.header, x.down = &l.header, l
 	x.body.source(&l.header, l.br)

@@ -24,6 +24,7 @@ const (
 	badHost
 	badTarget
 	badBody
+	largeBody
 	longTarget
 	tooManyFields
 	headTimeout
@@ -81,6 +82,7 @@ var problems = func() (all [numProblems]Problem) {
 	add(badHost, 400, "bad_host", "Not exactly one Host, or one that is no host and port.")
 	add(badTarget, 400, "bad_target", "The request target is neither a path nor an http URL, or climbs with '..'.")
 	add(badBody, 400, "bad_body", "The request's body is malformed or incomplete.")
+	add(largeBody, 413, "large_body", "The request's body is larger than the gateway takes.")
 	add(longTarget, 414, "long_target", "The request line is too long.")
 	add(tooManyFields, 431, "too_many_fields", "Too many header fields, or too long ones.")
 	add(headTimeout, 408, "request_timeout", "The request did not arrive in time.")

@@ -27,6 +27,10 @@ type Config struct {
 	// ExplainToken is what a Weir-Explain field has to hold for the request to be explained. "" explains none.
 	ExplainToken string
 
+	MaxBody         int64 // of a request, in bytes; 0 is no limit
+	MaxConnRequests int   // on one connection, which is then closed in good order; 0 is no limit
+	MaxClientConns  int   // of one client, which is an IPv4 address or an IPv6 network of 64 bits; 0 is no limit
+
 	HeaderTimeout time.Duration // from the first byte of a request to the end of its head; default 10 s
 	IdleTimeout   time.Duration // between requests on a connection; default 60 s
 	TunnelTimeout time.Duration // without anything from either side of a tunnel (WebSocket); default 1 h

@@ -258,7 +258,10 @@ const statusClientGone = 499
 
 // badBody is the problem with a body that could not be read.
 func (x *exchange) badBody() problemID {
-	if isTimeout(x.body.err) {
+	switch {
+	case x.body.err == errLarge:
+		return largeBody
+	case isTimeout(x.body.err):
 		return headTimeout
 	}
 	return badBody

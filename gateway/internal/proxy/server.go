@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"net"
+	"net/netip"
 	"runtime/debug"
 	"slices"
 	"sync"
@@ -32,6 +33,7 @@ type Server struct {
 
 	mu        sync.Mutex // never held on behalf of a request
 	conns     map[*conn]struct{}
+	clients   map[netip.Prefix]int // connections, where they are limited
 	listeners []net.Listener
 	numbers   map[string]uint16           // of listeners, by name, in the order they came
 	routes    map[routeKey]*routeCounters // those of earlier configurations too
@@ -41,7 +43,7 @@ type Server struct {
 // New returns a server without routes and without listeners.
 func New(log *slog.Logger) *Server {
 	s := &Server{
-		log: log, draining: make(chan struct{}), conns: map[*conn]struct{}{},
+		log: log, draining: make(chan struct{}), conns: map[*conn]struct{}{}, clients: map[netip.Prefix]int{},
 		routes: map[routeKey]*routeCounters{}, clusters: map[string]*clusterState{}, numbers: map[string]uint16{},
 	}
 	s.Update(new(Config))
@@ -190,7 +192,33 @@ func (s *Server) remember(c *conn) {
 func (s *Server) forget(c *conn) {
 	s.mu.Lock()
 	delete(s.conns, c)
+	if c.client.IsValid() {
+		if s.clients[c.client]--; s.clients[c.client] == 0 {
+			delete(s.clients, c.client)
+		}
+	}
 	s.mu.Unlock()
+}
+
+// admit counts a connection as its client's, and reports false if that has too many.
+func (s *Server) admit(c *conn) bool {
+	most := s.table.Load().MaxClientConns
+	if most == 0 {
+		return true
+	}
+	bits := 32
+	if c.addr.Is6() {
+		bits = 64 // what one subscriber has
+	}
+	client, _ := c.addr.Prefix(bits)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.clients[client] >= most {
+		return false
+	}
+	s.clients[client]++
+	c.client = client
+	return true
 }
 
 // panicked notes a panic that cost one request and no more.
