@@ -176,7 +176,7 @@ func (g *Gateway) routes(cfg *config.Config, explainToken string) *proxy.Config 
 	out := &proxy.Config{
 		Trusted: map[string][]netip.Prefix{}, ExplainToken: explainToken,
 		HeaderTimeout: h.HeaderTimeout, BodyTimeout: h.BodyTimeout, IdleTimeout: h.IdleTimeout, TunnelTimeout: h.TunnelTimeout,
-		HalfClose: h.HalfClose, MaxBody: h.MaxBody, MaxConnRequests: h.MaxRequests, MaxClientConns: h.MaxClient,
+		HalfClose: h.HalfClose, H2C: h.H2C, MaxBody: h.MaxBody, MaxConnRequests: h.MaxRequests, MaxClientConns: h.MaxClient,
 	}
 	for _, l := range cfg.Listeners {
 		if len(l.Trusted) > 0 {

@@ -56,6 +56,7 @@ type HTTP struct {
 	IdleTimeout   time.Duration `yaml:"idle_timeout" default:"60s" min:"100ms" max:"24h"`
 	TunnelTimeout time.Duration `yaml:"tunnel_timeout" default:"1h" min:"100ms" max:"24h"` // without a byte either way
 	HalfClose     bool          `yaml:"half_close"`
+	H2C           bool          `yaml:"h2c"`
 	MaxBody       int64         `yaml:"max_body" as:"size" default:"0B" min:"1B" max:"1048576GiB" zero:"no limit"` // bytes
 	MaxRequests   int           `yaml:"max_requests" default:"0" min:"1" max:"1000000000" zero:"no limit"`         // of a connection
 	MaxClient     int           `yaml:"max_client_connections" default:"0" min:"1" max:"1000000" zero:"no limit"`  // of one client

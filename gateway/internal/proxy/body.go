@@ -34,6 +34,7 @@ type body struct {
 	lost   bool  // more was read than buf holds
 	err    error // why reading from the client failed
 
+	after  func() []byte  // the trailer section, where it does not come in chunks
 	chunks chunked.Reader // what r is, one of them
 	fixed  fixed
 }
@@ -110,7 +111,12 @@ func (b *body) framed() []byte {
 }
 
 // trailer is what of the trailer section endpoints get.
-func (b *body) trailer() []byte { return appendTrailer(nil, b.chunks.Trailer()) }
+func (b *body) trailer() []byte {
+	if b.after != nil {
+		return appendTrailer(nil, b.after())
+	}
+	return appendTrailer(nil, b.chunks.Trailer())
+}
 
 // keep remembers p for another attempt.
 func (b *body) keep(p []byte) {

@@ -14,10 +14,11 @@ import (
 type phase uint32
 
 const (
-	waiting   phase = iota // for the first byte of a request
-	heading                // within a request's head
-	tunnelled              // no requests any more: see tunnel
-	busy                   // a request is being served; what is read is its body
+	waiting     phase = iota // for the first byte of a request
+	heading                  // within a request's head
+	multiplexed              // HTTP/2: requests come and go on it at once
+	tunnelled                // no requests any more: see tunnel
+	busy                     // a request is being served; what is read is its body
 )
 
 const (
@@ -38,6 +39,8 @@ type conn struct {
 	listener string // its name
 	number   uint16 // of the listener
 
+	early     []byte       // read, but not yet by whom it is for
+	protocol  string       // that it speaks, once it has shaken hands
 	client    netip.Prefix // as which it is counted; invalid if it is not
 	addr      netip.Addr
 	port      uint16
@@ -97,12 +100,12 @@ func (c *conn) Read(p []byte) (int, error) {
 		}
 	case busy:
 		c.armRead(now, t.BodyTimeout)
-	case tunnelled: // the tunnel has set it
+	case tunnelled, multiplexed: // the tunnel, and HTTP/2, see to that
 	}
 	if c.interrupted.Load() {
 		return 0, os.ErrDeadlineExceeded
 	}
-	n, err := c.TCPConn.Read(p)
+	n, err := c.receive(p)
 	if n > 0 && was == waiting {
 		c.begun = true
 		c.phase.CompareAndSwap(uint32(waiting), uint32(heading))
@@ -111,6 +114,16 @@ func (c *conn) Read(p []byte) (int, error) {
 		err = io.ErrUnexpectedEOF
 	}
 	return n, err
+}
+
+// receive reads what was read before, then from the socket.
+func (c *conn) receive(p []byte) (int, error) {
+	if len(c.early) > 0 {
+		n := copy(p, c.early)
+		c.early = c.early[n:]
+		return n, nil
+	}
+	return c.TCPConn.Read(p)
 }
 
 // armRead bounds the next read to d, or up to a thirty-second more: so a deadline serves many reads.
@@ -156,12 +169,6 @@ func pass(w io.Writer, r io.Reader) (int64, error) {
 			return total, err
 		}
 	}
-}
-
-// SetDeadline is what fasthttp calls when it hands the connection over; conn then knows of no deadline.
-func (c *conn) SetDeadline(t time.Time) error {
-	c.readBy, c.writeBy = time.Time{}, time.Time{}
-	return c.TCPConn.SetDeadline(t)
 }
 
 // interruptRead makes a Read that waits, in whichever goroutine, fail. The connection is of no use after that.

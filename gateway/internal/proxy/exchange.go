@@ -33,6 +33,7 @@ type perRequest struct {
 
 	// What the client asked for.
 	http10    bool
+	http2     bool
 	trailers  bool // the client wants to hear of trailers
 	expects   bool // the client waits for a 100 before it sends the body
 	continued bool // it was told to go on; the upload's mu guards it while there is one

@@ -60,11 +60,7 @@ func (x *exchange) rewrite(trusted bool) problemID {
 	}
 	b = x.appendForwarded(b, trusted, hasProto, hasHost)
 	b = x.appendList(append(b, "Via: "...), viaField, true)
-	if x.http10 {
-		b = append(b, "1.0 "...)
-	} else {
-		b = append(b, "1.1 "...)
-	}
+	b = append(append(b, x.version()...), ' ')
 	b = append(append(b, x.table.Via...), "\r\n"...)
 	if !hasID {
 		b = append(b, "X-Request-Id: "...)
@@ -82,6 +78,17 @@ func (x *exchange) rewrite(trusted bool) problemID {
 	}
 	x.out = append(x.appendFraming(b), "\r\n"...)
 	return noProblem
+}
+
+// version is that of the protocol that the request came in, as Via has it.
+func (x *exchange) version() string {
+	switch {
+	case x.http10:
+		return "1.0"
+	case x.http2:
+		return "2"
+	}
+	return "1.1"
 }
 
 // dropHopByHop marks the lines that end here.
@@ -105,7 +112,7 @@ func (x *exchange) dropHopByHop() problemID {
 			l.drop = true
 		}
 	}
-	if l := h.first(upgradeField); upgrade && l != nil && !x.http10 && x.body.ended && equalFold(h.value(l), "websocket") {
+	if l := h.first(upgradeField); upgrade && l != nil && !x.http10 && !x.http2 && x.body.ended && equalFold(h.value(l), "websocket") {
 		x.upgrade = h.value(l)
 	}
 	return noProblem

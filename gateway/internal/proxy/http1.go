@@ -2,7 +2,6 @@ package proxy
 
 import (
 	"bufio"
-	"crypto/tls"
 	"errors"
 	"io"
 	"net"
@@ -14,27 +13,7 @@ import (
 
 	"github.com/valyala/fasthttp"
 	"github.com/weir-lb/weir/gateway/internal/chunked"
-	"github.com/weir-lb/weir/gateway/internal/upstream"
 )
-
-// downstream is the side of an exchange that its client is on.
-type downstream interface {
-	// interim passes an interim response on.
-	interim(h *fasthttp.ResponseHeader)
-	// whole takes h and the whole of a body for the answer. They may be sent after the exchange has ended.
-	whole(x *exchange, h *fasthttp.ResponseHeader, body []byte)
-	// stream sends h and the body that x.up brings, each piece as soon as it has come.
-	stream(x *exchange, h *fasthttp.ResponseHeader) error
-	// tunnel answers with h, a 101, and gives the client's side of the tunnel, with what it has sent after its request.
-	tunnel(x *exchange, h *fasthttp.ResponseHeader) (client tunnelEnd, early []byte, err error)
-	// watch lets up be interrupted if the client goes away, until unwatch, which says whether it was.
-	watch(up *upstream.Conn)
-	unwatch() (gone bool)
-	// interrupt makes reads of the request's body, those that wait and those to come, fail.
-	interrupt()
-	// abort makes sure that the client sees that there is no answer, or that it is not whole.
-	abort()
-}
 
 // headBuffer is the size of the buffer that requests are read from, and with that the longest head.
 const headBuffer = 16 << 10
@@ -55,27 +34,6 @@ var (
 	http1s      = sync.Pool{New: func() any { return new(http1) }}
 	headReaders = sync.Pool{New: func() any { return bufio.NewReaderSize(nil, headBuffer) }}
 )
-
-// protocol says which requests come on a connection. fasthttp asks for a handshake, and then for what came of it, and gives
-// the connection to the handler for that.
-const protocol = "http/1.1"
-
-// Handshake takes the steps that come before the first request.
-func (c *conn) Handshake() error {
-	if !c.server.admit(c) {
-		c.server.stats.turnedAway.Add(1)
-		c.aborted = true
-		return errTurnedAway
-	}
-	return nil
-}
-
-var errTurnedAway = errors.New("the client has as many connections as it may have")
-
-// ConnectionState says which protocol requests are in.
-func (c *conn) ConnectionState() tls.ConnectionState {
-	return tls.ConnectionState{NegotiatedProtocol: protocol}
-}
 
 // serveHTTP1 serves the requests that come on a connection, one after the other, until it is to be closed.
 func (s *Server) serveHTTP1(nc net.Conn) error {

@@ -27,6 +27,7 @@ type Config struct {
 	// ExplainToken is what a Weir-Explain field has to hold for the request to be explained. "" explains none.
 	ExplainToken string
 
+	H2C             bool  // clients may speak HTTP/2 without TLS, by prior knowledge (RFC 9113, section 3.3)
 	MaxBody         int64 // of a request, in bytes; 0 is no limit
 	MaxConnRequests int   // on one connection, which is then closed in good order; 0 is no limit
 	MaxClientConns  int   // of one client, which is an IPv4 address or an IPv6 network of 64 bits; 0 is no limit

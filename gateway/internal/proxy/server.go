@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"net"
+	"net/http"
 	"net/netip"
 	"runtime/debug"
 	"slices"
@@ -21,6 +22,7 @@ const drainGrace = 500 * time.Millisecond
 // Server is the data plane. It serves any number of listeners.
 type Server struct {
 	fast  *fasthttp.Server
+	multi *http.Server // says goodbye to connections of HTTP/2
 	log   *slog.Logger
 	table atomic.Pointer[table]
 	stats serverCounters
@@ -52,7 +54,9 @@ func New(log *slog.Logger) *Server {
 		Logger:  silent{},
 		// conn minds all timeouts: fasthttp would set two deadlines a request.
 	}
-	s.fast.NextProto(protocol, s.serveHTTP1)
+	s.fast.NextProto(speaksHTTP1, s.serveHTTP1)
+	s.fast.NextProto(speaksHTTP2, s.http2())
+	s.fast.NextProto(speaksNothing, closeAtOnce)
 	return s
 }
 
@@ -134,6 +138,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 		defer s.sweeper()
 	}
 	s.mu.Unlock()
+	go func() { _ = s.multi.Shutdown(ctx) }() // it ends with the connections that are waited for here
 
 	grace := time.NewTimer(drainGrace)
 	defer grace.Stop()

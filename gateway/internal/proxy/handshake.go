@@ -1,0 +1,54 @@
+package proxy
+
+import (
+	"crypto/tls"
+	"net"
+	"time"
+)
+
+// Protocols that connections speak, as fasthttp's NextProto has them: it asks a connection for a handshake, then what came of
+// it, and gives the connection to the handler for that.
+const (
+	speaksHTTP1   = "http/1.1"
+	speaksHTTP2   = "h2"
+	speaksNothing = "" // it is only to be closed
+)
+
+// preface is what a connection that speaks HTTP/2 begins with (RFC 9113, section 3.4), as far as no request of HTTP/1 does.
+const preface = "PRI * HTTP/2.0\r\n"
+
+// Handshake takes the steps that come before the first request. It returns no error, for fasthttp takes a connection with
+// one for its own.
+func (c *conn) Handshake() error {
+	if !c.server.admit(c) {
+		c.server.stats.turnedAway.Add(1)
+		c.aborted = true
+		return nil
+	}
+	c.protocol = speaksHTTP1
+	if c.server.table.Load().H2C && c.beginsWith(preface) {
+		c.protocol = speaksHTTP2
+	}
+	return nil
+}
+
+// beginsWith waits until it is clear whether what comes begins with text. It is still to be read.
+func (c *conn) beginsWith(text string) bool {
+	_ = c.TCPConn.SetReadDeadline(time.Now().Add(c.server.table.Load().HeaderTimeout))
+	buf := make([]byte, 0, len(text))
+	for len(buf) < len(text) && string(buf) == text[:len(buf)] {
+		n, err := c.TCPConn.Read(buf[len(buf):cap(buf)])
+		if buf = buf[:len(buf)+n]; err != nil {
+			break
+		}
+	}
+	c.early = buf
+	return string(buf) == text
+}
+
+// ConnectionState says which protocol the connection speaks.
+func (c *conn) ConnectionState() tls.ConnectionState {
+	return tls.ConnectionState{NegotiatedProtocol: c.protocol}
+}
+
+func closeAtOnce(net.Conn) error { return nil }
