@@ -23,7 +23,7 @@ const (
 	maxStreams   = 250       // at once; RFC 9113, section 6.5.2, wants 100 at least
 	streamWindow = 256 << 10 // what a client may send of one body before it is read
 	connWindow   = 1 << 20   // of all of them
-	maxFrame     = 64 << 10
+	maxFrame     = 16 << 10
 )
 
 // http2 returns the handler of connections that speak HTTP/2.
@@ -111,6 +111,7 @@ func (c *conn) serveStream(w http.ResponseWriter, r *http.Request) {
 	if !l.read(x) {
 		x.perRequest = perRequest{}
 		exchanges.Put(x)
+		c.server.stats.rejected[badRequest].Add(1)
 		l.broken = true
 		return
 	}
@@ -133,7 +134,7 @@ func (l *stream2) read(x *exchange) bool {
 	b = append(append(b, r.Host...), "\r\n"...)
 	for name, values := range r.Header {
 		switch name {
-		case "Host", "Content-Length", "Transfer-Encoding", "Connection", "Upgrade":
+		case "Host", "Content-Length":
 			continue
 		case "Cookie": // may come in pieces (RFC 9113, section 8.2.3)
 			values = []string{strings.Join(values, "; ")}
