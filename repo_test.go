@@ -45,7 +45,6 @@ var mayImport = map[string][]string{
 // homes holds the packages that may import a heavy dependency. Tests may use what they like.
 var homes = map[string][]string{
 	"github.com/valyala/fasthttp":         {"gateway/internal/proxy", "gateway/internal/upstream"},
-	"golang.org/x/net":                    {"gateway/internal/proxy", "gateway/internal/upstream"},
 	"github.com/dgraph-io/ristretto":      {"gateway/internal/cluster"},
 	"github.com/hashicorp/consul/api":     {"discovery/consul"},
 	"github.com/tetratelabs/wazero":       {"wasmhost"},

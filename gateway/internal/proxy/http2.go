@@ -15,7 +15,6 @@ import (
 
 	"github.com/valyala/fasthttp"
 	"github.com/weir-lb/weir/gateway/internal/upstream"
-	"golang.org/x/net/http2"
 )
 
 // Bounds of one connection of HTTP/2.
@@ -26,39 +25,85 @@ const (
 	maxFrame     = 16 << 10
 )
 
-// http2 returns the handler of connections that speak HTTP/2.
+// http2 is the engine of HTTP/2, that of net/http. It is given connections one by one.
 func (s *Server) http2() func(net.Conn) error {
-	engine := &http2.Server{
-		MaxConcurrentStreams: maxStreams, MaxReadFrameSize: maxFrame,
-		MaxUploadBufferPerConnection: connWindow, MaxUploadBufferPerStream: streamWindow,
-		ReadIdleTimeout: 30 * time.Second, PingTimeout: 15 * time.Second, WriteByteTimeout: writeTimeout,
+	engine := &http.Server{
+		Protocols: new(http.Protocols),
+		HTTP2: &http.HTTP2Config{
+			MaxConcurrentStreams: maxStreams, MaxReadFrameSize: maxFrame,
+			MaxReceiveBufferPerConnection: connWindow, MaxReceiveBufferPerStream: streamWindow,
+			SendPingTimeout: 30 * time.Second, PingTimeout: 15 * time.Second, WriteByteTimeout: writeTimeout,
+		},
+		MaxHeaderBytes: headBuffer,
+		IdleTimeout:    time.Minute,
+		ErrorLog:       log.New(io.Discard, "", 0), // every line is about one client, and is counted
+		ConnContext: func(ctx context.Context, nc net.Conn) context.Context {
+			return context.WithValue(ctx, connKey{}, nc.(plain).c)
+		},
+		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			r.Context().Value(connKey{}).(*conn).serveStream(w, r)
+		}),
 	}
-	s.multi = &http.Server{
-		MaxHeaderBytes: headBuffer, ErrorLog: log.New(io.Discard, "", 0), // every line is about one client, and is counted
-		IdleTimeout: time.Minute,
-	}
-	if err := http2.ConfigureServer(s.multi, engine); err != nil {
-		panic(err) // of a TLS configuration, and there is none
-	}
+	engine.Protocols.SetUnencryptedHTTP2(true) // TLS is ended before, if there is any
+	handed := &handover{conns: make(chan net.Conn), closed: make(chan struct{})}
+	s.multi, s.handed = engine, handed
 	return func(nc net.Conn) error {
 		c := nc.(*conn)
-		_ = c.TCPConn.SetDeadline(time.Time{})
+		_ = c.SetDeadline(time.Time{})
 		c.readBy, c.writeBy = time.Time{}, time.Time{}
 		c.enter(multiplexed)
-		engine.ServeConn(plain{c}, &http2.ServeConnOpts{
-			BaseConfig: s.multi,
-			Handler:    http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { c.serveStream(w, r) }),
-		})
+		p := plain{c, make(chan struct{}), new(sync.Once)}
+		select {
+		case handed.conns <- p:
+			<-p.closed
+		case <-handed.closed:
+		}
 		return nil
 	}
 }
 
-// plain is a connection that is not asked for TLS.
-type plain struct{ c *conn }
+// connKey is what a request's context has its connection under.
+type connKey struct{}
 
-func (p plain) Read(b []byte) (int, error)         { return p.c.Read(b) }
-func (p plain) Write(b []byte) (int, error)        { return p.c.Write(b) }
-func (p plain) Close() error                       { return p.c.Close() }
+// handover is a listener whose connections others have accepted.
+type handover struct {
+	conns  chan net.Conn
+	closed chan struct{}
+	once   sync.Once
+}
+
+// Accept implements net.Listener.
+func (h *handover) Accept() (net.Conn, error) {
+	select {
+	case c := <-h.conns:
+		return c, nil
+	case <-h.closed:
+		return nil, net.ErrClosed
+	}
+}
+
+// Close implements net.Listener.
+func (h *handover) Close() error {
+	h.once.Do(func() { close(h.closed) })
+	return nil
+}
+
+// Addr implements net.Listener.
+func (*handover) Addr() net.Addr { return &net.TCPAddr{} }
+
+// plain is a connection as the engine has it. It says when that is done with it, and is not asked for TLS.
+type plain struct {
+	c      *conn
+	closed chan struct{}
+	once   *sync.Once
+}
+
+func (p plain) Read(b []byte) (int, error)  { return p.c.Read(b) }
+func (p plain) Write(b []byte) (int, error) { return p.c.Write(b) }
+func (p plain) Close() error {
+	p.once.Do(func() { close(p.closed) }) // fasthttp closes the connection
+	return nil
+}
 func (p plain) LocalAddr() net.Addr                { return p.c.LocalAddr() }
 func (p plain) RemoteAddr() net.Addr               { return p.c.RemoteAddr() }
 func (p plain) SetDeadline(t time.Time) error      { return p.c.TCPConn.SetDeadline(t) }

@@ -21,11 +21,12 @@ const drainGrace = 500 * time.Millisecond
 
 // Server is the data plane. It serves any number of listeners.
 type Server struct {
-	fast  *fasthttp.Server
-	multi *http.Server // says goodbye to connections of HTTP/2
-	log   *slog.Logger
-	table atomic.Pointer[table]
-	stats serverCounters
+	fast   *fasthttp.Server
+	multi  *http.Server // the engine of HTTP/2, and what it is given
+	handed *handover
+	log    *slog.Logger
+	table  atomic.Pointer[table]
+	stats  serverCounters
 
 	explained explanations
 
@@ -99,6 +100,7 @@ func (s *Server) Serve(name string, ln net.Listener) error {
 		return ln.Close()
 	}
 	if s.sweeper == nil {
+		go func() { _ = s.multi.Serve(s.handed) }() // until its Shutdown
 		over, ended := make(chan struct{}), make(chan struct{})
 		go func() {
 			defer close(ended)
