@@ -18,7 +18,7 @@ func parsed(tb testing.TB) *exchange {
 	tb.Helper()
 	x := &exchange{}
 	x.header = new(fasthttp.RequestHeader)
-	x.conn = &conn{ip: []byte("192.0.2.1"), forwarded: "for=192.0.2.1;proto=http", local: "198.51.100.1:80"}
+	x.conn = &conn{scheme: "http", ip: []byte("192.0.2.1"), forwarded: "for=192.0.2.1;proto=http", local: "198.51.100.1:80"}
 	x.table = compiled(Route{Name: "other", Host: "*.example.net"}, Route{Name: "shop", Host: "*.example.com", Path: "/a/", Affinity: Affinity{CookieKey, "theme"}})
 	h := x.header
 	if err := h.Read(bufio.NewReader(&repeat{text: "GET /a/b/c?d=e HTTP/1.1\r\n" + browserHead})); err != nil {

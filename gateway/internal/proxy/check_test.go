@@ -142,7 +142,7 @@ func FuzzCheck(f *testing.F) {
 		}
 		x := &exchange{}
 		x.header, x.table, x.route = &h, &table{Config: &Config{Via: "weir"}}, route
-		x.conn = &conn{ip: []byte("192.0.2.1"), forwarded: "for=192.0.2.1;proto=http", local: "198.51.100.1:80"}
+		x.conn = &conn{scheme: "http", ip: []byte("192.0.2.1"), forwarded: "for=192.0.2.1;proto=http", local: "198.51.100.1:80"}
 		if x.check(&h) != noProblem {
 			return
 		}

@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"crypto/tls"
 	"io"
 	"net"
 	"net/netip"
@@ -39,6 +40,7 @@ type conn struct {
 	listener string // its name
 	number   uint16 // of the listener
 
+	tls       *tls.Conn    // nil without TLS
 	early     []byte       // read, but not yet by whom it is for
 	protocol  string       // that it speaks, once it has shaken hands
 	client    netip.Prefix // as which it is counted; invalid if it is not
@@ -46,6 +48,7 @@ type conn struct {
 	port      uint16
 	ip        []byte // of the client, as X-Forwarded-For has it
 	forwarded string // the same as Forwarded has it
+	scheme    string // that the client used, http or https
 	local     string // host:port that the client connected to
 
 	phase   atomic.Uint32
@@ -64,13 +67,19 @@ type conn struct {
 func (s *Server) newConn(c *net.TCPConn, listener string, number uint16) *conn {
 	ap := c.RemoteAddr().(*net.TCPAddr).AddrPort()
 	a := ap.Addr().Unmap().WithZone("")
-	w := &conn{TCPConn: c, server: s, listener: listener, number: number, addr: a, port: ap.Port(), ip: []byte(a.String()), local: c.LocalAddr().String()}
-	if a.Is4() {
-		w.forwarded = "for=" + a.String() + ";proto=http"
-	} else {
-		w.forwarded = `for="[` + a.String() + `]";proto=http`
-	}
+	w := &conn{TCPConn: c, server: s, listener: listener, number: number, addr: a, port: ap.Port(), local: c.LocalAddr().String(), scheme: "http"}
+	w.describe()
 	return w
+}
+
+// describe writes down what endpoints are told of the client.
+func (c *conn) describe() {
+	c.ip = []byte(c.addr.String())
+	if c.addr.Is4() {
+		c.forwarded = "for=" + string(c.ip) + ";proto=" + c.scheme
+	} else {
+		c.forwarded = `for="[` + string(c.ip) + `]";proto=` + c.scheme
+	}
 }
 
 func (c *conn) enter(p phase) {
@@ -105,7 +114,7 @@ func (c *conn) Read(p []byte) (int, error) {
 	if c.interrupted.Load() {
 		return 0, os.ErrDeadlineExceeded
 	}
-	n, err := c.receive(p)
+	n, err := c.stream().Read(p)
 	if n > 0 && was == waiting {
 		c.begun = true
 		c.phase.CompareAndSwap(uint32(waiting), uint32(heading))
@@ -116,15 +125,32 @@ func (c *conn) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// receive reads what was read before, then from the socket.
-func (c *conn) receive(p []byte) (int, error) {
-	if len(c.early) > 0 {
-		n := copy(p, c.early)
-		c.early = c.early[n:]
+// stream is what requests are read from and answers written to.
+func (c *conn) stream() io.ReadWriter {
+	if c.tls != nil {
+		return c.tls
+	}
+	return socket{c}
+}
+
+// socket is the connection below TLS.
+type socket struct{ *conn }
+
+// Read reads what was read before, then from the socket.
+func (s socket) Read(p []byte) (int, error) {
+	if len(s.early) > 0 {
+		n := copy(p, s.early)
+		s.early = s.early[n:]
 		return n, nil
 	}
-	return c.TCPConn.Read(p)
+	return s.TCPConn.Read(p)
 }
+
+// Write writes to the socket.
+func (s socket) Write(p []byte) (int, error) { return s.TCPConn.Write(p) }
+
+// Close closes the socket.
+func (s socket) Close() error { return s.TCPConn.Close() }
 
 // armRead bounds the next read to d, or up to a thirty-second more: so a deadline serves many reads.
 func (c *conn) armRead(now time.Time, d time.Duration) {
@@ -145,7 +171,7 @@ func (c *conn) armWrite() {
 // Write bounds every write, however long the response is in all.
 func (c *conn) Write(p []byte) (int, error) {
 	c.armWrite()
-	return c.TCPConn.Write(p)
+	return c.stream().Write(p)
 }
 
 // pass copies r to w, each piece as soon as it has come.
@@ -197,5 +223,19 @@ func (c *conn) Close() error {
 			copyBuffers.Put(buf)
 		}
 	}
+	if c.tls != nil && !c.aborted {
+		_ = c.TCPConn.SetWriteDeadline(time.Now().Add(time.Second))
+		_ = c.tls.CloseWrite() // the alert that says that nothing was cut off
+	}
 	return c.TCPConn.Close()
+}
+
+// CloseWrite says that nothing more comes.
+func (c *conn) CloseWrite() error {
+	if c.tls != nil {
+		if err := c.tls.CloseWrite(); err != nil {
+			return err
+		}
+	}
+	return c.TCPConn.CloseWrite()
 }

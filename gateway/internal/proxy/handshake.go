@@ -26,10 +26,31 @@ func (c *conn) Handshake() error {
 		return nil
 	}
 	c.protocol = speaksHTTP1
+	if config := c.server.table.Load().TLS[c.listener]; config != nil {
+		c.secure(config)
+		return nil
+	}
 	if c.server.table.Load().H2C && c.beginsWith(preface) {
 		c.protocol = speaksHTTP2
 	}
 	return nil
+}
+
+// secure ends TLS here. Without it the connection is only to be closed.
+func (c *conn) secure(config *tls.Config) {
+	c.protocol = speaksNothing
+	t := tls.Server(socket{c}, config)
+	_ = c.TCPConn.SetDeadline(time.Now().Add(c.server.table.Load().HeaderTimeout))
+	if err := t.Handshake(); err != nil {
+		c.server.stats.handshakes.Add(1)
+		return
+	}
+	_ = c.TCPConn.SetDeadline(time.Time{})
+	c.tls, c.scheme = t, "https"
+	if c.protocol = speaksHTTP1; t.ConnectionState().NegotiatedProtocol == speaksHTTP2 {
+		c.protocol = speaksHTTP2
+	}
+	c.describe()
 }
 
 // beginsWith waits until it is clear whether what comes begins with text. It is still to be read.

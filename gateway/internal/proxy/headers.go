@@ -200,7 +200,7 @@ func (x *exchange) appendForwarded(b []byte, trusted, hasProto, hasHost bool) []
 	b = x.appendList(append(b, "\r\nX-Forwarded-For: "...), forwardedForField, trusted)
 	b = append(b, x.conn.ip...)
 	if !hasProto {
-		b = append(b, "\r\nX-Forwarded-Proto: http"...)
+		b = append(append(b, "\r\nX-Forwarded-Proto: "...), x.conn.scheme...)
 	}
 	if !hasHost && len(x.host) > 0 {
 		b = append(b, "\r\nX-Forwarded-Host: "...)

@@ -8,6 +8,7 @@
 package proxy
 
 import (
+	"crypto/tls"
 	"net/netip"
 	"time"
 
@@ -27,6 +28,8 @@ type Config struct {
 	// ExplainToken is what a Weir-Explain field has to hold for the request to be explained. "" explains none.
 	ExplainToken string
 
+	// TLS holds, by name, how the listeners that end TLS do so. The protocols that are offered are up to it: "h2", "http/1.1".
+	TLS             map[string]*tls.Config
 	H2C             bool  // clients may speak HTTP/2 without TLS, by prior knowledge (RFC 9113, section 3.3)
 	MaxBody         int64 // of a request, in bytes; 0 is no limit
 	MaxConnRequests int   // on one connection, which is then closed in good order; 0 is no limit

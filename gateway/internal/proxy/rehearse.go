@@ -69,7 +69,7 @@ func (s *Server) imagine(req ExplainRequest) (*exchange, error) {
 	}
 	x := &exchange{}
 	x.server, x.table, x.arrived, x.header = s, s.table.Load(), time.Now(), new(fasthttp.RequestHeader)
-	x.conn = &conn{server: s, addr: client, ip: []byte(client.String())}
+	x.conn = &conn{scheme: "http", server: s, addr: client, ip: []byte(client.String())}
 	h := x.header
 	if err := h.Read(bufio.NewReaderSize(bytes.NewReader(raw), len(raw))); err != nil {
 		return nil, fmt.Errorf("not a request: %w", err)

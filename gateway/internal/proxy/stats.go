@@ -26,6 +26,7 @@ type serverCounters struct {
 	aborted      counter // responses that were cut off
 	clientsGone  counter // clients that went away before they had their answer
 	tunnels      gauge   // open ones
+	handshakes   counter // TLS handshakes that failed
 	turnedAway   counter // connections of clients that had as many as they may
 	panics       counter
 	acceptErrors counter
@@ -90,6 +91,7 @@ type Stats struct {
 	Aborted      uint64            // responses that were cut off, by either side
 	ClientsGone  uint64            // before they had their answer
 	Tunnels      int64             // open ones
+	Handshakes   uint64            // TLS handshakes that failed
 	TurnedAway   uint64            // connections of clients that had as many as they may
 	Panics       uint64
 	AcceptErrors uint64
@@ -133,7 +135,7 @@ type Latency struct {
 func (s *Server) Stats() Stats {
 	st := Stats{
 		Rejected: map[string]uint64{}, Aborted: s.stats.aborted.Load(), Panics: s.stats.panics.Load(),
-		ClientsGone: s.stats.clientsGone.Load(), Tunnels: s.stats.tunnels.Load(), TurnedAway: s.stats.turnedAway.Load(),
+		ClientsGone: s.stats.clientsGone.Load(), Tunnels: s.stats.tunnels.Load(), TurnedAway: s.stats.turnedAway.Load(), Handshakes: s.stats.handshakes.Load(),
 		AcceptErrors: s.stats.acceptErrors.Load(), Routes: []RouteStats{s.stats.unrouted.read()},
 	}
 	for id := noProblem + 1; id < numProblems; id++ {

@@ -101,7 +101,9 @@ func (t *tunnel) piece(to, from tunnelEnd) error {
 	case *net.TCPConn:
 		tcp = c
 	case *conn:
-		tcp = c.TCPConn
+		if c.tls == nil {
+			tcp = c.TCPConn
+		}
 	}
 	if tcp != nil {
 		if err := upstream.AwaitRead(tcp); err != nil {
