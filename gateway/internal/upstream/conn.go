@@ -20,8 +20,9 @@ var readers = sync.Pool{New: func() any { return bufio.NewReaderSize(nil, readBu
 
 // Conn is one connection with at most one request on it. One goroutine may read while another writes.
 type Conn struct {
-	pool *Pool
-	tcp  *net.TCPConn
+	pool   *Pool
+	tcp    *net.TCPConn
+	stream stream // tcp, or TLS over it
 
 	prev, next *Conn         // among the pool's busy ones; guarded by the pool's mu
 	rescue     atomic.Uint32 // see Pool.Rescue
@@ -49,8 +50,14 @@ type Conn struct {
 	keepAlive bool
 }
 
-func newConn(p *Pool, tcp *net.TCPConn) *Conn {
-	c := &Conn{pool: p, tcp: tcp}
+// stream is what requests are written to and responses read from.
+type stream interface {
+	net.Conn
+	CloseWrite() error
+}
+
+func newConn(p *Pool, tcp *net.TCPConn, s stream) *Conn {
+	c := &Conn{pool: p, tcp: tcp, stream: s}
 	c.raw, _ = tcp.SyscallConn() // fails for a nil connection only
 	c.peek = func(fd uintptr) bool {
 		c.peeked = peek(fd)
@@ -102,7 +109,7 @@ type wire Conn
 // Read maps the end of the stream to an error, except where the end of the stream is the end of the body: a response
 // that was cut off must not look complete.
 func (w *wire) Read(p []byte) (int, error) {
-	n, err := w.tcp.Read(p)
+	n, err := w.stream.Read(p)
 	if n > 0 {
 		w.got = true
 	}
@@ -159,7 +166,7 @@ func (c *Conn) Answered() bool { return c.got }
 
 // Write sends p, which is part of a request.
 func (c *Conn) Write(p []byte) (int, error) {
-	n, err := c.tcp.Write(p)
+	n, err := c.stream.Write(p)
 	if n > 0 && !c.sent.Load() {
 		c.sent.Store(true)
 	}
@@ -193,12 +200,15 @@ func (c *Conn) Interrupt() {
 	_ = c.tcp.SetDeadline(epoch.Add(1))
 }
 
+// Tunnel is the endpoint's side of a tunnel: a *net.TCPConn, or TLS over one.
+type Tunnel = stream
+
 // Raw gives what comes after a 101 to the caller, with what has come of it already. Abort ends it.
-func (c *Conn) Raw() (early []byte, tcp *net.TCPConn) {
+func (c *Conn) Raw() (early []byte, end Tunnel) {
 	early, _ = c.br.Peek(c.br.Buffered())
 	early = append([]byte(nil), early...)
 	c.end()
-	return early, c.tcp
+	return early, c.stream
 }
 
 // AwaitRead waits, without a buffer, until there is something to read on a socket: bytes, its end, or an error. The read

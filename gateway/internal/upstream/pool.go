@@ -2,10 +2,14 @@ package upstream
 
 import (
 	"context"
+	"crypto/tls"
+	"errors"
 	"net"
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/weir-lb/weir/policies"
 )
 
 // Config bounds the pool of one endpoint. A zero field means its default.
@@ -14,7 +18,9 @@ type Config struct {
 	MaxConns       int           // open at once, idle ones included; default 1024
 	Queue          int           // requests that may wait for a slot; default 128, negative is none
 	QueueTimeout   time.Duration // how long they wait; default 100 ms
-	ConnectTimeout time.Duration // default 1 s
+	ConnectTimeout time.Duration // TLS included; default 1 s
+	// TLS is how to speak to the endpoint, whose name it has to verify; nil: without TLS. New connections follow it.
+	TLS *tls.Config
 	// MaxIdle is the age at which an unused connection is closed. It has to be below what endpoints allow, which is
 	// 60 s or more nearly everywhere. Default 55 s.
 	MaxIdle time.Duration
@@ -180,13 +186,39 @@ func (p *Pool) dial(ctx context.Context, d time.Duration) (*Conn, error) {
 		p.slotFreed(nil)
 		return nil, &Error{Class: dialClass(err), Err: err}
 	}
-	c := newConn(p, nc.(*net.TCPConn))
+	tcp := nc.(*net.TCPConn)
+	s, err := secure(ctx, tcp, p.limits.Load().TLS)
+	if err != nil {
+		_ = tcp.Close()
+		p.failed.Add(1)
+		p.slotFreed(nil)
+		return nil, err
+	}
+	c := newConn(p, tcp, s)
 	p.mu.Lock()
 	p.link(c)
 	p.mu.Unlock()
 	c.arm(now(), d)
 	c.begin(false)
 	return c, nil
+}
+
+// secure returns what to speak over: TLS if config says how.
+func secure(ctx context.Context, tcp *net.TCPConn, config *tls.Config) (stream, error) {
+	if config == nil {
+		return tcp, nil
+	}
+	t := tls.Client(tcp, config)
+	switch err := t.HandshakeContext(ctx); {
+	case err == nil:
+		return t, nil
+	case errors.Is(err, context.Canceled):
+		return nil, &Error{Class: policies.Cancelled, Err: err}
+	case errors.Is(err, context.DeadlineExceeded):
+		return nil, &Error{Class: policies.ConnectTimeout, Err: err}
+	default:
+		return nil, &Error{Class: policies.TLSFailed, Err: err}
+	}
 }
 
 // put takes back a connection that is fit for another request.
@@ -216,6 +248,10 @@ func (p *Pool) put(c *Conn) {
 func (p *Pool) close(c *Conn, why Discard) {
 	p.discarded[why].Add(1)
 	c.end()
+	if c.stream != stream(c.tcp) && why != Broken {
+		_ = c.tcp.SetWriteDeadline(time.Now().Add(100 * time.Millisecond))
+		_ = c.stream.Close() // says that nothing was cut off
+	}
 	_ = c.tcp.Close()
 	p.slotFreed(c)
 }
