@@ -26,6 +26,9 @@ func (c *Conn) Length() int64 {
 	case fixed:
 		return c.left
 	}
+	if c.call != nil {
+		return c.left // -1 if its length was not said
+	}
 	return -1
 }
 
@@ -34,6 +37,9 @@ func (c *Conn) Done() bool { return c.done }
 
 // Whole returns the body if all of it is in the buffer already, without taking it.
 func (c *Conn) Whole() ([]byte, bool) {
+	if c.call != nil {
+		return nil, c.framing == noBody
+	}
 	if c.framing != fixed || c.left > int64(c.br.Buffered()) {
 		return nil, c.framing == noBody
 	}
@@ -53,6 +59,9 @@ func (c *Conn) Skip() {
 func (c *Conn) Read(p []byte) (int, error) {
 	if c.done {
 		return 0, io.EOF
+	}
+	if c.call != nil {
+		return c.call.read(p)
 	}
 	switch c.framing {
 	case fixed:
@@ -81,6 +90,9 @@ func (c *Conn) Read(p []byte) (int, error) {
 
 // Trailer returns the trailer section of a body in chunks that was read to its end, as [chunked.Reader.Trailer] has it.
 func (c *Conn) Trailer() []byte {
+	if c.call != nil {
+		return c.call.trailerSection()
+	}
 	if c.framing != inChunks || !c.done {
 		return nil
 	}

@@ -2,6 +2,7 @@ package upstream
 
 import (
 	"bufio"
+	"context"
 	"io"
 	"net"
 	"sync"
@@ -23,6 +24,7 @@ type Conn struct {
 	pool   *Pool
 	tcp    *net.TCPConn
 	stream stream // tcp, or TLS over it
+	call   *call  // a request of HTTP/2 instead of all that; nil with HTTP/1.1
 
 	prev, next *Conn         // among the pool's busy ones; guarded by the pool's mu
 	rescue     atomic.Uint32 // see Pool.Rescue
@@ -141,7 +143,9 @@ func (c *Conn) arm(t int64, d time.Duration) {
 
 // ArmRead bounds reads to d from now, or up to 33/32 of it. It may be called while a Read is waiting.
 func (c *Conn) ArmRead(d time.Duration) {
-	if t := now(); !fits(c.readBy, t, d) {
+	if c.call != nil {
+		c.call.timer.Reset(d)
+	} else if t := now(); !fits(c.readBy, t, d) {
 		c.readBy = t + int64(d+d/32)
 		_ = c.tcp.SetReadDeadline(epoch.Add(time.Duration(c.readBy)))
 	}
@@ -149,7 +153,9 @@ func (c *Conn) ArmRead(d time.Duration) {
 
 // ArmWrite bounds writes to d from now, or up to 33/32 of it.
 func (c *Conn) ArmWrite(d time.Duration) {
-	if t := now(); !fits(c.writeBy, t, d) {
+	if c.call != nil {
+		c.call.timer.Reset(d)
+	} else if t := now(); !fits(c.writeBy, t, d) {
 		c.writeBy = t + int64(d+d/32)
 		_ = c.tcp.SetWriteDeadline(epoch.Add(time.Duration(c.writeBy)))
 	}
@@ -159,13 +165,16 @@ func (c *Conn) ArmWrite(d time.Duration) {
 func (c *Conn) Reused() bool { return c.reused }
 
 // Sent reports whether a byte of the request may have reached the endpoint.
-func (c *Conn) Sent() bool { return c.sent.Load() }
+func (c *Conn) Sent() bool { return c.sent.Load() || c.call != nil && c.call.wrote.Load() }
 
 // Answered reports whether any byte of a response has come.
 func (c *Conn) Answered() bool { return c.got }
 
 // Write sends p, which is part of a request.
 func (c *Conn) Write(p []byte) (int, error) {
+	if c.call != nil {
+		return c.call.write(p)
+	}
 	n, err := c.stream.Write(p)
 	if n > 0 && !c.sent.Load() {
 		c.sent.Store(true)
@@ -179,6 +188,8 @@ func (c *Conn) Written() { c.written = true }
 // Release ends the exchange. The connection goes back to the pool if everything about it was in order.
 func (c *Conn) Release() {
 	switch {
+	case c.call != nil:
+		c.pool.close(c, Closing)
 	case !c.done || !c.written || c.malformed != nil:
 		c.pool.close(c, Broken)
 	case c.br.Buffered() > 0:
@@ -197,6 +208,10 @@ func (c *Conn) Abort() { c.pool.close(c, Broken) }
 // Interrupt makes reads and writes, those that wait and those to come, fail. It may be called at any time before
 // Release, and does nothing after Abort.
 func (c *Conn) Interrupt() {
+	if c.call != nil {
+		c.call.cancel(context.Canceled)
+		return
+	}
 	_ = c.tcp.SetDeadline(epoch.Add(1))
 }
 

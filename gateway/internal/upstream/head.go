@@ -44,6 +44,9 @@ func (c *Conn) ReadHead(h *fasthttp.ResponseHeader, q Asked) error {
 }
 
 func (c *Conn) readHead(h *fasthttp.ResponseHeader, q Asked) error {
+	if c.call != nil {
+		return c.call.readHead(h, q)
+	}
 	for range maxInterim {
 		first, _ := c.br.Peek(1)
 		if len(first) > 0 {
@@ -74,6 +77,16 @@ func (c *Conn) readHead(h *fasthttp.ResponseHeader, q Asked) error {
 // Await waits until the first byte of a response is there, or for d, and takes nothing of it. It reports whether the
 // byte came. An error is one that ReadHead would have given.
 func (c *Conn) Await(d time.Duration) (came bool, err error) {
+	if c.call != nil {
+		late := time.NewTimer(d)
+		defer late.Stop()
+		select {
+		case <-c.call.answered:
+			return true, nil
+		case <-late.C:
+			return false, nil
+		}
+	}
 	_ = c.tcp.SetReadDeadline(time.Now().Add(d)) // readBy is what it goes back to
 	if c.rescue.Load() == rescued {              // its deadline was just overwritten
 		return false, c.settleRescue(nil)

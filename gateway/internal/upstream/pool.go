@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"net"
+	"net/http"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -19,6 +20,7 @@ type Config struct {
 	Queue          int           // requests that may wait for a slot; default 128, negative is none
 	QueueTimeout   time.Duration // how long they wait; default 100 ms
 	ConnectTimeout time.Duration // TLS included; default 1 s
+	HTTP2          bool          // requests share connections of HTTP/2; MaxConns bounds how many requests there are at once
 	// TLS is how to speak to the endpoint, whose name it has to verify; nil: without TLS. New connections follow it.
 	TLS *tls.Config
 	// MaxIdle is the age at which an unused connection is closed. It has to be below what endpoints allow, which is
@@ -80,6 +82,7 @@ type Pool struct {
 	address string
 	dialer  net.Dialer
 	limits  atomic.Pointer[Config]
+	engine  atomic.Pointer[http.Transport] // of HTTP/2; nil without it
 
 	dials, failed, reuses, exhausted atomic.Uint64
 	discarded                        [NumDiscards]atomic.Uint64
@@ -97,7 +100,7 @@ type Pool struct {
 // New returns a pool without connections. Close ends it.
 func New(cfg Config) *Pool {
 	p := &Pool{address: cfg.Address}
-	p.Configure(cfg)
+	defer p.Configure(cfg)
 	p.dialer = net.Dialer{
 		KeepAliveConfig: net.KeepAliveConfig{Enable: true, Idle: 15 * time.Second, Interval: 5 * time.Second, Count: 3},
 		Control:         control,
@@ -108,7 +111,12 @@ func New(cfg Config) *Pool {
 // Configure sets other bounds. Connections above them stay until they are closed for another reason. The address stays.
 func (p *Pool) Configure(cfg Config) {
 	cfg = cfg.withDefaults()
-	p.limits.Store(&cfg)
+	was := p.limits.Swap(&cfg)
+	if cfg.HTTP2 && (was == nil || !was.HTTP2 || was.TLS != cfg.TLS) {
+		if old := p.engine.Swap(p.newEngine(cfg.TLS)); old != nil {
+			old.CloseIdleConnections()
+		}
+	}
 }
 
 // Address returns the host:port that the pool connects to.
@@ -177,6 +185,13 @@ func (p *Pool) revive(c *Conn, d time.Duration) bool {
 }
 
 func (p *Pool) dial(ctx context.Context, d time.Duration) (*Conn, error) {
+	if p.limits.Load().HTTP2 {
+		c := p.newCall(d)
+		p.mu.Lock()
+		p.link(c)
+		p.mu.Unlock()
+		return c, nil
+	}
 	p.dials.Add(1)
 	ctx, cancel := context.WithTimeout(ctx, min(d, p.limits.Load().ConnectTimeout))
 	defer cancel()
@@ -248,6 +263,11 @@ func (p *Pool) put(c *Conn) {
 func (p *Pool) close(c *Conn, why Discard) {
 	p.discarded[why].Add(1)
 	c.end()
+	if c.call != nil {
+		c.call.end()
+		p.slotFreed(c)
+		return
+	}
 	if c.stream != stream(c.tcp) && why != Broken {
 		_ = c.tcp.SetWriteDeadline(time.Now().Add(100 * time.Millisecond))
 		_ = c.stream.Close() // says that nothing was cut off
@@ -290,6 +310,9 @@ func (p *Pool) Close() {
 	p.mu.Unlock()
 	for _, c := range idle {
 		p.close(c, Expired)
+	}
+	if e := p.engine.Load(); e != nil {
+		e.CloseIdleConnections()
 	}
 }
 
