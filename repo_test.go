@@ -55,7 +55,7 @@ var homes = map[string][]string{
 }
 
 // stdOnly holds the packages that depend on the standard library alone.
-var stdOnly = []string{"policies", "discovery", "wasmhost/fuel", "policies/policytest", "policies/recording", "policies/sim", "discovery/consul/agent"}
+var stdOnly = []string{"policies", "discovery", "gateway/internal/certs", "wasmhost/fuel", "policies/policytest", "policies/recording", "policies/sim", "discovery/consul/agent"}
 
 type pkg struct {
 	Dir, ImportPath, Doc string

@@ -35,6 +35,7 @@ func (g *Gateway) adminHandler() http.Handler {
 	api.HandleFunc("PUT /api/v1/policies/{name}", g.putPolicy)
 	api.HandleFunc("POST /api/v1/policies/{name}/rollback", g.postPolicy(g.Rollback))
 	api.HandleFunc("POST /api/v1/policies/{name}/promote", g.postPolicy(g.Promote))
+	api.HandleFunc("GET /api/v1/certificates", g.getCertificates)
 	api.HandleFunc("POST /api/v1/explain", g.postExplain)
 	api.HandleFunc("GET /api/v1/explain", g.getExplain)
 	api.HandleFunc("GET /api/v1/events", g.getEvents)

@@ -4,22 +4,28 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"time"
 
+	"github.com/weir-lb/weir/gateway/internal/certs"
 	"github.com/weir-lb/weir/gateway/internal/config"
 	"github.com/weir-lb/weir/wasmhost"
 )
 
 // Summary says what a valid configuration holds.
-type Summary struct{ Listeners, Routes, Clusters, Policies int }
+type Summary struct {
+	Listeners, Routes, Clusters, Policies int
 
-// Check validates the configuration at path and loads every policy it names, without serving. The error has one line
+	Warnings []string // what is no mistake but needs a look, one a line, with its place
+}
+
+// Check validates the configuration at path and loads every policy and certificate it names, without serving. The error has one line
 // for each mistake.
 func Check(path string) (Summary, error) {
 	host, err := wasmhost.NewHost(wasmhost.HostOptions{Log: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		return Summary{}, err
 	}
-	g := &Gateway{options: Options{Path: path}, host: host}
+	g := &Gateway{options: Options{Path: path}, host: host, certs: certs.New(time.Now)}
 	ctx := context.Background()
 	cfg, err := g.load(ctx)
 	if err != nil {
@@ -33,9 +39,14 @@ func Check(path string) (Summary, error) {
 		}
 		p.close()
 	}
-	if len(errs) > 0 {
+	mistakes, warnings := g.checkCerts(cfg)
+	if errs = append(errs, mistakes...); len(errs) > 0 {
 		errs.Sort()
 		return Summary{}, errors.Join(errs, host.Close())
 	}
-	return Summary{len(cfg.Listeners), len(cfg.Routes), len(cfg.Clusters), len(cfg.Policies)}, host.Close()
+	s := Summary{Listeners: len(cfg.Listeners), Routes: len(cfg.Routes), Clusters: len(cfg.Clusters), Policies: len(cfg.Policies)}
+	for _, w := range warnings {
+		s.Warnings = append(s.Warnings, w.Error())
+	}
+	return s, host.Close()
 }

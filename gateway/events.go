@@ -17,22 +17,24 @@ type Event struct {
 	Policy   string    `json:"policy,omitempty"`
 	Cluster  string    `json:"cluster,omitempty"`
 	Endpoint string    `json:"endpoint,omitempty"`
+	Listener string    `json:"listener,omitempty"`
 	Digest   string    `json:"digest,omitempty"`
 	Detail   string    `json:"detail,omitempty"`
 }
 
 // Kinds of events that the gateway tells itself. The others are those of wasmhost.Event.
 const (
-	kindLoaded     = "loaded"
-	kindSwapped    = "swapped"
-	kindRolledBack = "rolled-back"
-	kindPromoted   = "promoted"
-	kindRefused    = "refused"
-	kindMissing    = "file-missing"
-	kindReloaded   = "reloaded"
-	kindDraining   = "draining"
-	kindEndpoint   = "endpoint" // an endpoint's effective state changed
-	kindPanic      = "panic"    // a cluster's health begins to be ignored, or counts again
+	kindLoaded      = "loaded"
+	kindSwapped     = "swapped"
+	kindRolledBack  = "rolled-back"
+	kindPromoted    = "promoted"
+	kindRefused     = "refused"
+	kindMissing     = "file-missing"
+	kindReloaded    = "reloaded"
+	kindDraining    = "draining"
+	kindEndpoint    = "endpoint"    // an endpoint's effective state changed
+	kindPanic       = "panic"       // a cluster's health begins to be ignored, or counts again
+	kindCertificate = "certificate" // taken, refused, about to expire
 )
 
 // Bounds of what events hold on to.

@@ -20,6 +20,7 @@ import (
 
 	"github.com/weir-lb/weir/discovery"
 	"github.com/weir-lb/weir/discovery/consul"
+	"github.com/weir-lb/weir/gateway/internal/certs"
 	"github.com/weir-lb/weir/gateway/internal/cluster"
 	"github.com/weir-lb/weir/gateway/internal/config"
 	"github.com/weir-lb/weir/gateway/internal/proxy"
@@ -52,13 +53,14 @@ type Gateway struct {
 	recorder  *recording.Writer // nil if nothing is recorded
 	cacheDir  string            // of host's native code, as configured when it was made
 	leases    *cluster.Leases
+	certs     *certs.Store
 	data      *proxy.Server
 	admin     *http.Server
 	token     atomic.Pointer[string]
 	reloads   reloadCounts
 	events    *events
 	ownSecret [32]byte       // for cookies of clusters without a secret of their own
-	watcher   *watcher       // of the files of policies; nil until the first configuration is taken
+	watcher   *watcher       // of the files of policies and certificates; nil until the first configuration is taken
 	draining  atomic.Bool    // Shutdown began
 	serving   sync.WaitGroup // data listeners and the admin server
 
@@ -89,7 +91,7 @@ type member struct {
 func Start(o Options) (*Gateway, error) {
 	g := &Gateway{
 		options: o, log: o.Log, registry: prometheus.NewRegistry(), events: newEvents(),
-		seen:    map[string]stamp{},
+		seen: map[string]stamp{}, certs: certs.New(time.Now),
 		members: map[string]*member{}, policies: map[string]*policy{}, listeners: map[string]net.Listener{},
 	}
 	if err := g.start(); err != nil {
@@ -127,7 +129,7 @@ func (g *Gateway) start() (err error) {
 }
 
 // load reads the configuration. The error is of type config.Errors and tells everything that is wrong with it, modules
-// included.
+// and certificates included.
 func (g *Gateway) load(ctx context.Context) (*config.Config, error) {
 	cfg, err := config.Load(g.options.Path, config.Options{BuiltIns: policies.Names(), Environment: os.LookupEnv})
 	if g.host == nil && cfg != nil {
@@ -151,6 +153,7 @@ func (g *Gateway) load(ctx context.Context) (*config.Config, error) {
 			p.close()
 		}
 	}
+	errs = g.addCertMistakes(cfg, errs)
 	errs.Sort()
 	return nil, errs
 }

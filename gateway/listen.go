@@ -22,7 +22,7 @@ func wantedListeners(cfg *config.Config) map[string]string {
 }
 
 // openListeners opens what cfg wants and is not open yet. A listener whose name and address did not change stays. One
-// whose address is open under another name takes the socket over, with what waits in its queue.
+// whose address is open under another name, or which begins or ceases to speak TLS, takes the socket over, with what waits in its queue.
 func (g *Gateway) openListeners(cfg *config.Config, ch *change) (errs []*config.Error) {
 	have := map[string]string{}
 	if g.config != nil {
@@ -30,7 +30,7 @@ func (g *Gateway) openListeners(cfg *config.Config, ch *change) (errs []*config.
 	}
 	want := wantedListeners(cfg)
 	for _, name := range slices.Sorted(maps.Keys(want)) {
-		if g.listeners[name] != nil && have[name] == want[name] {
+		if g.listeners[name] != nil && have[name] == want[name] && g.certs.Listener(name) == ch.certs.Listener(name) {
 			continue
 		}
 		ln, err := g.takeOver(have, want[name])

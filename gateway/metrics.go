@@ -73,6 +73,9 @@ var (
 	mEvents      = family(counter, "weir_policy_events_total", "What happened to a policy, by kind.", "policy", "kind")
 	mMissed      = family(counter, "weir_events_missed_total", "Events that readers of /api/v1/events were too slow for.")
 	mEngine      = family(gauge, "weir_wasm_engine", "1 for the engine that runs guests (compiler or interpreter).", "engine")
+	mExpiry      = family(gauge, "weir_certificate_expiry_timestamp_seconds", "When what serves expires; of authorities the one that lasts longest.", "side", "of", "part", "name", "key")
+	mCertFiles   = family(counter, "weir_certificate_reloads_total", "Changed files of certificates, by result (ok, refused).", "side", "of", "result")
+	mCertStale   = family(gauge, "weir_certificate_refused", "Certificates whose files are refused now, so that those before serve.", "side", "of")
 	mReloads     = family(counter, "weir_reloads_total", "Reloads of the configuration, by result (ok, refused).", "result")
 	mReloaded    = family(gauge, "weir_config_last_reload_timestamp_seconds", "When the configuration was last taken.")
 	mBuild       = family(gauge, "weir_build_info", "1, with version and toolchain.", "version", "go")
@@ -81,7 +84,8 @@ var (
 var families = []*metric{
 	mRequests, mDuration, mAttempts, mRetries, mHedges, mRejected, mAborted, mGone, mTunnels, mTurnedAway, mClients, mUp, mInflight, mEWMA, mEjections, mPicked,
 	mEndpoints, mPanic, mAge, mConnections, mLeases, mPicks, mFuel, mPickSeconds, mFailures, mUnheard, mRecreated, mQuarantined,
-	mRefused, mInfo, mGuest, mShadowPicks, mShadowShare, mEvents, mMissed, mEngine, mReloads, mReloaded, mBuild,
+	mRefused, mInfo, mGuest, mShadowPicks, mShadowShare, mEvents, mMissed, mEngine, mExpiry,
+	mCertFiles, mCertStale, mReloads, mReloaded, mBuild,
 }
 
 func (g *Gateway) register() {
@@ -117,6 +121,7 @@ func (g *Gateway) Collect(ch chan<- prometheus.Metric) {
 	}
 	c.add(mMissed, float64(missed))
 	c.add(mEngine, 1, g.host.Engine())
+	c.certificates(g.certs.Status())
 	c.add(mReloads, float64(g.reloads.ok.Load()), "ok")
 	c.add(mReloads, float64(g.reloads.refused.Load()), "refused")
 	c.add(mReloaded, float64(g.reloads.last.Load()))

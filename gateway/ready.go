@@ -15,6 +15,8 @@ type Readiness struct {
 	Status   string             `json:"status"` // ready, degraded (something needs a look), starting, draining
 	Clusters []ClusterReadiness `json:"clusters"`
 	Policies []string           `json:"policies_not_serving,omitempty"` // refused, or in quarantine: their fallbacks serve
+	// Certificates are those that need a look: expired or about to, or with files that are refused.
+	Certificates []CertificateReadiness `json:"certificates,omitempty"`
 }
 
 // ClusterReadiness says where a cluster's endpoints come from.
@@ -57,6 +59,9 @@ func (g *Gateway) Ready() Readiness {
 		r.Clusters = append(r.Clusters, cr)
 	}
 	if r.Policies = g.notServing(); len(r.Policies) > 0 {
+		r.Status = "degraded"
+	}
+	if r.Certificates = g.doubtful(); len(r.Certificates) > 0 {
 		r.Status = "degraded"
 	}
 	if !r.Ready {

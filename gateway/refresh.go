@@ -29,7 +29,7 @@ func (s stamp) same(o stamp) bool {
 	return os.SameFile(s.file, o.file) && s.file.ModTime().Equal(o.file.ModTime()) && s.file.Size() == o.file.Size()
 }
 
-// refresh takes the files of policies that have changed since they were last looked at. One that is refused, as a file
+// refresh takes the files of certificates and policies that have changed since they were last looked at. One that is refused, as a file
 // that is written in part is, leaves what serves alone and is looked at again when it changes again.
 func (g *Gateway) refresh(ctx context.Context) {
 	g.reloading.Lock()
@@ -37,6 +37,7 @@ func (g *Gateway) refresh(ctx context.Context) {
 	if g.closed || ctx.Err() != nil {
 		return
 	}
+	g.refreshCerts()
 	maps.DeleteFunc(g.seen, func(name string, _ stamp) bool { return g.config.Policies[name] == nil })
 	for name, pc := range g.config.Policies {
 		old := g.policies[name]
@@ -73,8 +74,9 @@ func (g *Gateway) refreshPolicy(ctx context.Context, old *policy, back bool) {
 	}
 }
 
-// watched lists the files of policies whose changes are taken as they happen.
-func watched(cfg *config.Config) (files []string) {
+// watched lists the files whose changes are taken as they happen.
+func watched(cfg *config.Config) []string {
+	files := tlsSpec(cfg).Files()
 	for _, pc := range cfg.Policies {
 		if pc.Watch {
 			files = append(files, pc.Wasm)

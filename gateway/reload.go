@@ -11,6 +11,7 @@ import (
 
 	"github.com/weir-lb/weir/discovery"
 	"github.com/weir-lb/weir/discovery/consul"
+	"github.com/weir-lb/weir/gateway/internal/certs"
 	"github.com/weir-lb/weir/gateway/internal/cluster"
 	"github.com/weir-lb/weir/gateway/internal/config"
 )
@@ -62,6 +63,8 @@ type change struct {
 	explain  string             // the token that Weir-Explain wants
 	secrets  map[string][]byte  // by cluster, of its cookies
 	members  map[string]*member // clusters that are new
+	certs    *certs.Next
+	doubts   config.Errors // about certificates that serve nevertheless
 }
 
 // apply makes cfg what is served. With first set, a policy that is refused is served by its fallback; later it is an
@@ -81,7 +84,7 @@ func (g *Gateway) prepare(ctx context.Context, cfg *config.Config, first bool) (
 		policies: map[string]*policy{}, opened: map[string]net.Listener{}, specs: map[string]clusterSpec{},
 		members: map[string]*member{}, secrets: map[string][]byte{}, consul: g.consul, snapshot: g.snapshot,
 	}
-	var errs config.Errors
+	errs := g.prepareCerts(cfg, ch, first)
 	for _, name := range slices.Sorted(maps.Keys(cfg.Policies)) {
 		p, mistake := g.loadPolicy(ctx, cfg, name)
 		if p != nil {
@@ -250,6 +253,7 @@ func (g *Gateway) commit(cfg *config.Config, ch *change) {
 		}
 	}
 	g.mu.Unlock()
+	g.commitCerts(ch)
 	for m, spec := range stay {
 		g.update(m, spec) // takes as long as guests do over their tables
 	}

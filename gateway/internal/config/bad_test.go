@@ -146,6 +146,34 @@ func TestBadInput(t *testing.T) {
 			"8:5: routes[4]: got the same host, path and headers as routes[3], want each combination once",
 			`8:25: routes[4].headers.a: got "a", want each field once, in whatever case: it is "A" too`,
 		}},
+		"TLS_of_nothing": {clusters + routes + "listeners: [{address: ':1', tls: {}}]\n", []string{"3:29: listeners[0].tls.certificates: got none, want at least one"}},
+		"TLS_by_a_word":  {clusters + routes + "listeners: [{address: ':1', tls: true}]\n", []string{`3:34: listeners[0].tls: got "true", want a mapping`}},
+		"certificates_of_bad_values": {
+			clusters + routes + "listeners: [{address: ':1', tls: {certificates: [{cert: token}, {key: token}, {cert: token, key: x.key}], min_version: '1.1'}}]\n",
+			[]string{
+				"3:50: listeners[0].tls.certificates[0].key: got nothing, want the name of a readable file",
+				"3:65: listeners[0].tls.certificates[1].cert: got nothing, want the name of a readable file",
+				`3:98: listeners[0].tls.certificates[2].key: got "x.key", want a readable file: $DIR/x.key: no such file or directory`,
+				`3:120: listeners[0].tls.min_version: got "1.1", want one of 1.2, 1.3`,
+			},
+		},
+		"clients_verified_by_nothing": {
+			clusters + routes + "listeners: [{address: ':1', tls: {certificates: [{cert: token, key: token}], client_auth: require}}]\n",
+			[]string{"3:91: listeners[0].tls.client_auth: got require without client_ca, want both or neither: nothing else says whose certificates are good"},
+		},
+		"endpoints_without_a_name": {
+			of("    tls: {}\n"),
+			[]string{"6:5: clusters.web.tls.server_name: got nothing, and the endpoint 127.0.0.1:9001, whose address says no name, want the name that certificates of the endpoints are for"},
+		},
+		"endpoints_of_Consul_without_a_name": {
+			listeners + routes + "clusters: {web: {consul: {service: web}, tls: {ca: token}}}\n",
+			[]string{"3:42: clusters.web.tls.server_name: got nothing, and endpoints of Consul, whose addresses say no name, want the name that certificates of the endpoints are for"},
+		},
+		"TLS_of_endpoints_of_bad_values": {of("    tls: {server_name: 'a:80', certificate: {cert: token}, verify: false}\n"), []string{
+			`6:24: clusters.web.tls.server_name: got "a:80", want a host name or an IP address, without port`,
+			"6:32: clusters.web.tls.certificate.key: got nothing, want the name of a readable file",
+			"6:60: clusters.web.tls.verify: got an unknown key, want a known one: ca, certificate, min_version, server_name",
+		}},
 		"networks": {clusters + routes + "listeners: [{address: ':1', trusted: [10.0.0.1/8, 10.0.0.0, '::/0']}]\n", []string{
 			`3:39: listeners[0].trusted[0]: got "10.0.0.1/8", want a network such as 10.0.0.0/8`,
 			`3:51: listeners[0].trusted[1]: got "10.0.0.0", want a network such as 10.0.0.0/8`,

@@ -112,6 +112,7 @@ func (c *checker) listeners() {
 			l.Name = l.Address
 		}
 		c.unique(names, l.Name, path, ".name")
+		c.listenerTLS(l.TLS, path+".tls")
 		if sameSocket(l.Address, c.Admin.Address) {
 			c.fail(path+".address", form.Quote(l.Address), "another one than admin.address has")
 		}
@@ -229,6 +230,7 @@ func (c *checker) cluster(k *Cluster, path string) {
 	if k.Agent != nil && k.Agent.Port == 0 {
 		c.fail(path+".agent.port", "nothing", "the port of the agents, 1..65535")
 	}
+	c.clusterTLS(k, path+".tls")
 	if k.ZoneAware.Enabled && c.Zone == "" {
 		c.fail(path+".zone_aware.enabled", "true without zone", "the gateway's own zone under the key zone")
 	}

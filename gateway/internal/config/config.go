@@ -45,8 +45,9 @@ type Listener struct {
 	Name    string         `yaml:"name" as:"name"` // the address if the file names none
 	Address string         `yaml:"address" as:"listen"`
 	Trusted []netip.Prefix `yaml:"trusted"` // peers whose Forwarded and X-Forwarded-* fields are believed
+	TLS     *ListenerTLS   `yaml:"tls"`     // nil: none
 
-	_ struct{} `later:"proxy_protocol tls"`
+	_ struct{} `later:"proxy_protocol"`
 }
 
 // HTTP is what clients may do, and how long.
@@ -127,6 +128,7 @@ type Cluster struct {
 	Subset         *Subset       `yaml:"subset"`     // nil: all instances
 	Weights        Weights       `yaml:"weights"`
 	Agent          *Agent        `yaml:"agent"` // nil: none
+	TLS            *ClusterTLS   `yaml:"tls"`   // nil: endpoints are spoken to in the clear
 }
 
 // ZoneAware keeps requests in the gateway's zone as far as that can bear them.

@@ -64,7 +64,7 @@ func TestExamplesAreAccepted(t *testing.T) {
 		t.Fatalf("%d examples, want at least 4", len(blocks))
 	}
 	dir := t.TempDir()
-	for _, name := range []string{"plugins/p2c/p2c.wasm", "canary.wasm", "token"} {
+	for _, name := range []string{"plugins/p2c/p2c.wasm", "canary.wasm", "token", "a.pem", "a.key", "ca.pem"} {
 		write(t, dir, name, "x")
 	}
 	for i, b := range blocks {

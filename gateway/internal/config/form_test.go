@@ -31,6 +31,7 @@ func TestForms(t *testing.T) {
 		"host":      {[]string{"example.com", "*.example.com", "127.0.0.1", "[::1]"}, []string{"", "*", "*.", "a.*.b", "h:80", "::1", "*.[::1]", "a/b"}},
 		"name":      {[]string{"a", "A-b_c.9", strings.Repeat("a", 64)}, []string{"", "a b", "a:b", "a/b", "ä", strings.Repeat("a", 65)}},
 		"prefix":    {[]string{"/", "/a/b%20c"}, []string{"", "a", "/a b", "/a?b", "/a#b", "/ä", "/\n"}},
+		"server":    {[]string{"example.com", "127.0.0.1", "::1"}, []string{"", "*.example.com", "[::1]", "h:80", "a b", "a/b"}},
 		"sha256":    {[]string{digest}, []string{"", digest[1:], digest + "00", "g" + digest[1:]}},
 		"target":    {[]string{"/", "/a?b=c"}, []string{"", "a", "/a b", "/a#b", "http://h/"}},
 		"token":     {[]string{"X-User", "a!#$%&'*+-.^_`|~9"}, []string{"", "a b", "a:b", "a\"", "ä"}},

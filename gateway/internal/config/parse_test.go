@@ -1,6 +1,7 @@
 package config
 
 import (
+	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -88,6 +89,15 @@ func TestParse(t *testing.T) {
 		want := []string{"*.example.com/a/b", "*.example.com/a/b#2", "/", ":8080", "127.0.0.1:9001", "b"}
 		if !reflect.DeepEqual(got, want) {
 			t.Errorf("%q, want %q", got, want)
+		}
+	})
+	t.Run("TLS_of_endpoints_needs_no_key_but_tls", func(t *testing.T) {
+		c := parse(t, "listeners: [{address: ':1', tls: {certificates: [{cert: token, key: token}], min_version: 1.3}}]\n"+
+			"clusters: {web: {endpoints: [{address: 'A.example:1'}], tls: {}}, api: {consul: {service: a}, tls: {server_name: B.example}}}\nroutes: [{cluster: web}]\n")
+		in, web, api := c.Listeners[0].TLS, c.Clusters["web"].TLS, c.Clusters["api"].TLS
+		if !filepath.IsAbs(in.Certificates[0].Key) || Version(in.MinVersion) != tls.VersionTLS13 || in.ClientAuth != "require" ||
+			Version(web.MinVersion) != tls.VersionTLS12 || api.ServerName != "b.example" {
+			t.Errorf("%+v, %+v, %+v", in, web, api)
 		}
 	})
 	t.Run("numbers_are_text_where_text_is_wanted", func(t *testing.T) {

@@ -25,6 +25,7 @@ var texts = map[string]form.Text{
 	"name":      form.Name,
 	"path":      {Want: "the name of a file"},
 	"prefix":    {OK: func(s string) bool { return isTarget(s) && !strings.ContainsAny(s, "?#") }, Want: "a path that begins with /, without ? and #"},
+	"server":    {Lower: true, OK: isHost, Want: "a host name or an IP address, without port"},
 	"sha256":    {Lower: true, OK: isDigest, Want: "64 hexadecimal digits"},
 	"target":    {OK: func(s string) bool { return isTarget(s) && !strings.Contains(s, "#") }, Want: "a path that begins with /, with a query or without"},
 	"token":     {OK: isToken, Want: "a name as header fields have it: letters, digits and !#$%&'*+-.^_`|~"},
