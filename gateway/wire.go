@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"crypto/tls"
 	"encoding/json"
 	"fmt"
 	"maps"
@@ -13,6 +14,7 @@ import (
 
 	"github.com/weir-lb/weir/discovery"
 	"github.com/weir-lb/weir/discovery/consul"
+	"github.com/weir-lb/weir/gateway/internal/certs"
 	"github.com/weir-lb/weir/gateway/internal/cluster"
 	"github.com/weir-lb/weir/gateway/internal/config"
 	"github.com/weir-lb/weir/gateway/internal/proxy"
@@ -39,13 +41,14 @@ func (s clusterSpec) sameSettings(o clusterSpec) bool {
 func (s clusterSpec) close() { s.release(decision{}) }
 
 func (g *Gateway) newSpec(name string, cfg *config.Config, cc *config.Cluster, ch *change) clusterSpec {
+	ends := ch.certs.Cluster(name) // TLS to its endpoints
 	s := clusterSpec{settings: cluster.Settings{
 		Failover:  &policies.NextEndpoint{Conditions: conditions(cc.Retry.Conditions)},
 		Zone:      cfg.Zone,
-		Transport: func(address string) cluster.Transport { return upstream.New(pool(cc, address)) },
+		Transport: func(address string) cluster.Transport { return upstream.New(pool(cc, address, ends)) },
 		Tune: func(t cluster.Transport) {
 			p := t.(*upstream.Pool)
-			p.Configure(pool(cc, p.Address()))
+			p.Configure(pool(cc, p.Address(), ends))
 		},
 		Changed: func(endpoint, from, to, why string) {
 			g.events.add(Event{Kind: kindEndpoint, Cluster: name, Endpoint: endpoint, Detail: from + " -> " + to + ", " + why})
@@ -62,7 +65,10 @@ func (g *Gateway) newSpec(name string, cfg *config.Config, cc *config.Cluster, c
 		},
 	}}
 	if p := cc.Probe; p != nil {
-		s.settings.Probe = &cluster.Probe{Interval: p.Interval, Timeout: p.Timeout, Fall: p.Fall, Rise: p.Rise}
+		s.settings.Probe = &cluster.Probe{Interval: p.Interval, Timeout: p.Timeout, Fall: p.Fall, Rise: p.Rise, HTTP2: cc.HTTP2}
+		if ends != nil {
+			s.settings.Probe.TLS = ends
+		}
 		if p.HTTP != nil {
 			s.settings.Probe.Path, s.settings.Probe.Host, s.settings.Probe.Statuses = p.HTTP.Path, p.HTTP.Host, p.HTTP.Status
 		}
@@ -136,15 +142,19 @@ func source(cc *config.Cluster, ch *change) (s discovery.Source, key string) {
 }
 
 // pool bounds the connections to an endpoint.
-func pool(cc *config.Cluster, address string) upstream.Config {
+func pool(cc *config.Cluster, address string, ends *certs.Cluster) upstream.Config {
 	queue := cc.Limits.Queue
 	if queue == 0 {
 		queue = -1 // 0 is the default to upstream
 	}
-	return upstream.Config{
+	u := upstream.Config{
 		Address: address, MaxConns: cc.Limits.Connections, Queue: queue, QueueTimeout: cc.Limits.QueueTimeout,
-		ConnectTimeout: cc.ConnectTimeout,
+		ConnectTimeout: cc.ConnectTimeout, HTTP2: cc.HTTP2,
 	}
+	if ends != nil {
+		u.TLS = ends.Config(address)
+	}
+	return u
 }
 
 // conditions turns the words of retry.conditions into classes and statuses.
@@ -174,11 +184,14 @@ const forever = 10 * 365 * 24 * time.Hour
 func (g *Gateway) routes(cfg *config.Config, explainToken string) *proxy.Config {
 	h := cfg.HTTP
 	out := &proxy.Config{
-		Trusted: map[string][]netip.Prefix{}, ExplainToken: explainToken,
+		Trusted: map[string][]netip.Prefix{}, TLS: map[string]*tls.Config{}, ExplainToken: explainToken,
 		HeaderTimeout: h.HeaderTimeout, BodyTimeout: h.BodyTimeout, IdleTimeout: h.IdleTimeout, TunnelTimeout: h.TunnelTimeout,
 		HalfClose: h.HalfClose, H2C: h.H2C, MaxBody: h.MaxBody, MaxConnRequests: h.MaxRequests, MaxClientConns: h.MaxClient,
 	}
 	for _, l := range cfg.Listeners {
+		if t := g.certs.Listener(l.Name); t != nil {
+			out.TLS[l.Name] = t.Config()
+		}
 		if len(l.Trusted) > 0 {
 			out.Trusted[l.Name] = l.Trusted
 		}

@@ -2,6 +2,7 @@ package cluster
 
 import (
 	"context"
+	"crypto/tls"
 	"fmt"
 	"io"
 	"math/rand/v2"
@@ -20,11 +21,19 @@ type Probe struct {
 	Timeout  time.Duration
 	Fall     int // failures in a row that take an endpoint out
 	Rise     int // successes in a row that bring it back
+
+	HTTP2 bool
+	TLS   TLS // nil: without
+}
+
+// TLS gives, for an endpoint at host:port, what gives the configuration for a connection.
+type TLS interface {
+	Config(address string) func() *tls.Config
 }
 
 // sameTarget reports whether what p found out holds for q.
 func (p *Probe) sameTarget(q *Probe) bool {
-	return p != nil && q != nil && p.Path == q.Path && p.Host == q.Host && slices.Equal(p.Statuses, q.Statuses)
+	return p != nil && q != nil && p.Path == q.Path && p.Host == q.Host && p.HTTP2 == q.HTTP2 && p.TLS == q.TLS && slices.Equal(p.Statuses, q.Statuses)
 }
 
 func (p *Probe) equal(q *Probe) bool {
@@ -33,7 +42,7 @@ func (p *Probe) equal(q *Probe) bool {
 	}
 	a, b := *p, *q
 	a.Statuses, b.Statuses = nil, nil
-	return a.Path == b.Path && a.Host == b.Host && a.Interval == b.Interval && a.Timeout == b.Timeout &&
+	return a.HTTP2 == b.HTTP2 && a.TLS == b.TLS && a.Path == b.Path && a.Host == b.Host && a.Interval == b.Interval && a.Timeout == b.Timeout &&
 		a.Fall == b.Fall && a.Rise == b.Rise && slices.Equal(p.Statuses, q.Statuses)
 }
 
@@ -99,7 +108,7 @@ func repeat(ctx context.Context, interval time.Duration, do func()) {
 func (c *Cluster) probe(ctx context.Context, p Probe, e *Endpoint) {
 	check := p.tcp
 	if p.Path != "" {
-		t := &http.Transport{DisableKeepAlives: true, MaxResponseHeaderBytes: 64 << 10}
+		t := p.transport(e.Address)
 		defer t.CloseIdleConnections()
 		check = func(ctx context.Context, address string) error { return p.http(ctx, t, address) }
 	}
@@ -153,8 +162,31 @@ func (p Probe) tcp(ctx context.Context, address string) error {
 	return conn.Close()
 }
 
+// transport makes the client of HTTP probes of the endpoint at address.
+func (p Probe) transport(address string) *http.Transport {
+	t := &http.Transport{DisableKeepAlives: true, MaxResponseHeaderBytes: 64 << 10, Protocols: new(http.Protocols)}
+	t.Protocols.SetHTTP1(!p.HTTP2)
+	t.Protocols.SetHTTP2(p.HTTP2 && p.TLS != nil)
+	t.Protocols.SetUnencryptedHTTP2(p.HTTP2 && p.TLS == nil)
+	if p.TLS != nil {
+		config := p.TLS.Config(address)
+		t.DialTLSContext = func(ctx context.Context, network, address string) (net.Conn, error) {
+			d := tls.Dialer{Config: config().Clone()}
+			if p.HTTP2 {
+				d.Config.NextProtos = []string{"h2"}
+			}
+			return d.DialContext(ctx, network, address)
+		}
+	}
+	return t
+}
+
 func (p Probe) http(ctx context.Context, t *http.Transport, address string) error {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+address+p.Path, http.NoBody)
+	scheme := "http://"
+	if p.TLS != nil {
+		scheme = "https://"
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, scheme+address+p.Path, http.NoBody)
 	if err != nil {
 		return err
 	}

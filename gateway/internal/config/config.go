@@ -119,6 +119,7 @@ type Cluster struct {
 	Heartbeat      *Heartbeat    `yaml:"heartbeat"` // nil: no leases
 	Retry          Retry         `yaml:"retry"`
 	Timeout        time.Duration `yaml:"timeout" default:"30s" min:"1ms" max:"24h" zero:"none"`
+	HTTP2          bool          `yaml:"http2"` // to its endpoints
 	ConnectTimeout time.Duration `yaml:"connect_timeout" default:"1s" min:"1ms" max:"1m"`
 	Limits         Limits        `yaml:"limits"`
 	Spill          float64       `yaml:"spill" as:"percent" default:"0%" min:"100%" max:"1000%" zero:"off"` // 1.4: tiers share by degrees

@@ -103,6 +103,7 @@ func (x *exchange) try(i int, d time.Duration) {
 	if err == nil {
 		o.Status = x.resp.StatusCode()
 		o.Class = classOf(o.Status)
+		x.grpcOutcome(o)
 		if !x.hedged {
 			o.FirstByte = time.Since(x.began)
 		}

@@ -40,16 +40,17 @@ type conn struct {
 	listener string // its name
 	number   uint16 // of the listener
 
-	tls       *tls.Conn    // nil without TLS
-	early     []byte       // read, but not yet by whom it is for
-	protocol  string       // that it speaks, once it has shaken hands
-	client    netip.Prefix // as which it is counted; invalid if it is not
-	addr      netip.Addr
-	port      uint16
-	ip        []byte // of the client, as X-Forwarded-For has it
-	forwarded string // the same as Forwarded has it
-	scheme    string // that the client used, http or https
-	local     string // host:port that the client connected to
+	tls        *tls.Conn    // nil without TLS
+	early      []byte       // read, but not yet by whom it is for
+	protocol   string       // that it speaks, once it has shaken hands
+	client     netip.Prefix // as which it is counted; invalid if it is not
+	addr       netip.Addr
+	port       uint16
+	ip         []byte // of the client, as X-Forwarded-For has it
+	forwarded  string // the same as Forwarded has it
+	clientCert []byte // that was verified, as Client-Cert has it (RFC 9440); empty if there is none
+	scheme     string // that the client used, http or https
+	local      string // host:port that the client connected to
 
 	phase   atomic.Uint32
 	begun   bool      // a request has come on it

@@ -37,7 +37,9 @@ type perRequest struct {
 	trailers  bool // the client wants to hear of trailers
 	expects   bool // the client waits for a 100 before it sends the body
 	continued bool // it was told to go on; the upload's mu guards it while there is one
-	gone      bool // the client is, and the attempt was ended for it
+	grpc      bool
+	timeout   time.Duration // until the head of the response
+	gone      bool          // the client is, and the attempt was ended for it
 	tunneled  bool
 	upgrade   []byte // what the client wants the connection to become, nil if nothing
 	method    policies.Method
@@ -116,6 +118,9 @@ func (x *exchange) serve() {
 		return
 	}
 	x.admitted = true
+	if x.timeout = x.route.Timeout; x.http2 {
+		x.hearGRPC()
+	}
 	if x.body.limit = x.table.MaxBody; x.body.limit > 0 && x.body.length > x.body.limit {
 		x.refuse(largeBody, 0)
 		return
@@ -190,7 +195,7 @@ func (x *exchange) refresh() {
 	r := &x.req
 	now := time.Now()
 	r.Now, r.Rand, r.Elapsed = now.UnixNano(), rand.Uint64(), now.Sub(x.arrived)
-	r.Deadline = max(x.route.Timeout-r.Elapsed, 1) // 0 would mean that there is none
+	r.Deadline = max(x.timeout-r.Elapsed, 1) // 0 would mean that there is none
 	r.Flags &^= policies.Replayable | policies.LastTry
 	if x.upload == nil && !x.body.lost {
 		r.Flags |= policies.Replayable
@@ -205,6 +210,10 @@ func (x *exchange) refuse(id problemID, status int) {
 	x.dropAttempt()
 	body := answer(&x.resp, id, status)
 	x.status = x.resp.StatusCode()
+	if x.grpc {
+		grpcAnswer(&x.resp, id, x.status)
+		body = nil
+	}
 	x.server.stats.rejected[id].Add(1)
 	if x.explain != nil {
 		x.explain.Problem = problems[id].Name

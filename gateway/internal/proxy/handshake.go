@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"crypto/tls"
+	"encoding/base64"
 	"net"
 	"time"
 )
@@ -49,6 +50,10 @@ func (c *conn) secure(config *tls.Config) {
 	c.tls, c.scheme = t, "https"
 	if c.protocol = speaksHTTP1; t.ConnectionState().NegotiatedProtocol == speaksHTTP2 {
 		c.protocol = speaksHTTP2
+	}
+	if chains := t.ConnectionState().VerifiedChains; len(chains) > 0 {
+		der := chains[0][0].Raw
+		c.clientCert = append(base64.StdEncoding.AppendEncode([]byte{':'}, der), ':')
 	}
 	c.describe()
 }

@@ -132,7 +132,7 @@ func classify(name []byte) field {
 	case "x-forwarded-port", "x-forwarded-server", "x-forwarded-prefix", "x-real-ip":
 		return untrustedField
 	case "keep-alive", "proxy-connection", "trailer", "proxy-authorization", "proxy-authenticate",
-		"proxy-authentication-info", "http2-settings":
+		"proxy-authentication-info", "http2-settings", "client-cert", "client-cert-chain":
 		return hopField
 	case "weir-explain":
 		return explainField

@@ -67,6 +67,9 @@ func (x *exchange) rewrite(trusted bool) problemID {
 		b = appendHex(b, rand.Uint64())
 		b = append(b, "\r\n"...)
 	}
+	if cert := x.conn.clientCert; len(cert) > 0 {
+		b = append(append(append(b, "Client-Cert: "...), cert...), "\r\n"...)
+	}
 	switch {
 	case x.upgrade != nil:
 		b = append(append(append(b, "Connection: Upgrade\r\nUpgrade: "...), x.upgrade...), "\r\n"...)

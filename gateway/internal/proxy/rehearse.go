@@ -142,7 +142,7 @@ func (x *exchange) rehearse() (problemID, error) {
 		return noProblem, err
 	}
 	defer end()
-	x.snap = snap
+	x.snap, x.timeout = snap, x.route.Timeout
 	x.describe(false, c.Seq())
 	defer x.explain.settle(x)
 	if x.route.MaxRequests > 0 && live.active.Load() >= int64(x.route.MaxRequests) {

@@ -40,6 +40,9 @@ func (x *exchange) respond() {
 	}
 	err := x.down.stream(x, h)
 	if err == nil && x.stream.err == nil && x.up.Done() {
+		if x.grpc {
+			x.grpcTrailer(x.up.Trailer())
+		}
 		x.complete()
 		return
 	}

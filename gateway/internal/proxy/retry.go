@@ -129,7 +129,7 @@ func (x *exchange) next() (endpoint int, v verdict, after time.Duration) {
 		return endpoint, stoppedReject, 0
 	case endpoint < 0:
 		return endpoint, stoppedNowhere, 0
-	case time.Since(x.arrived)+after >= x.route.Timeout:
+	case time.Since(x.arrived)+after >= x.timeout:
 		return endpoint, stoppedTime, 0
 	case !x.withinBudget():
 		return endpoint, stoppedBudget, 0
@@ -173,7 +173,7 @@ func (x *exchange) mayTry(i int) bool {
 
 // perTry returns how long the coming attempt may take.
 func (x *exchange) perTry() time.Duration {
-	d := x.route.Timeout - time.Since(x.arrived)
+	d := x.timeout - time.Since(x.arrived)
 	left := x.route.Attempts - int(x.req.Attempt)
 	switch r := &x.req; {
 	case x.route.PerTryTimeout > 0:
@@ -208,7 +208,7 @@ func (x *exchange) withinBudget() bool {
 		}
 		cs.retrying.Add(-1)
 		pause := budgetPause/2 + rand.N(budgetPause)
-		if waited += pause; waited > maxBudgetWait || time.Since(x.arrived)+pause >= x.route.Timeout {
+		if waited += pause; waited > maxBudgetWait || time.Since(x.arrived)+pause >= x.timeout {
 			return false
 		}
 		time.Sleep(pause)

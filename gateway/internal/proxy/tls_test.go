@@ -106,7 +106,9 @@ func TestTLS(t *testing.T) {
 	t.Run("an answer to a body that is still being sent reaches the client", func(t *testing.T) {
 		g, config := secured(t, options{config: Config{MaxBody: 10}}, gatewaytest.NewEndpoint(t, ok))
 		c := g.dialTLS(config)
-		go func() { _, _ = io.WriteString(c, gatewaytest.Head("POST", "/", "Content-Length: 10000000")+strings.Repeat("x", 1_000_000)) }()
+		go func() {
+			_, _ = io.WriteString(c, gatewaytest.Head("POST", "/", "Content-Length: 10000000")+strings.Repeat("x", 1_000_000))
+		}()
 		if r, err := http.ReadResponse(bufio.NewReader(c), nil); err != nil || r.StatusCode != 413 {
 			t.Errorf("got %v, %v", r, err)
 		}

@@ -3,6 +3,7 @@ package upstream
 import (
 	"bufio"
 	"context"
+	"crypto/tls"
 	"io"
 	"net"
 	"sync"
@@ -21,10 +22,11 @@ var readers = sync.Pool{New: func() any { return bufio.NewReaderSize(nil, readBu
 
 // Conn is one connection with at most one request on it. One goroutine may read while another writes.
 type Conn struct {
-	pool   *Pool
-	tcp    *net.TCPConn
-	stream stream // tcp, or TLS over it
-	call   *call  // a request of HTTP/2 instead of all that; nil with HTTP/1.1
+	pool    *Pool
+	tcp     *net.TCPConn
+	stream  stream      // tcp, or TLS over it
+	secured *tls.Config // what TLS was made with
+	call    *call       // a request of HTTP/2 instead of all that; nil with HTTP/1.1
 
 	prev, next *Conn         // among the pool's busy ones; guarded by the pool's mu
 	rescue     atomic.Uint32 // see Pool.Rescue

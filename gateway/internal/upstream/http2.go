@@ -21,7 +21,7 @@ import (
 )
 
 // engine is the client of HTTP/2, that of net/http. Requests share its connections, each on a stream of its own.
-func (p *Pool) newEngine(config *tls.Config) *http.Transport {
+func (p *Pool) newEngine() *http.Transport {
 	limits := p.limits.Load()
 	t := &http.Transport{
 		Protocols:          new(http.Protocols),
@@ -29,26 +29,49 @@ func (p *Pool) newEngine(config *tls.Config) *http.Transport {
 		IdleConnTimeout:    limits.MaxIdle,
 		HTTP2:              &http.HTTP2Config{SendPingTimeout: 15 * time.Second, PingTimeout: 5 * time.Second, WriteByteTimeout: 10 * time.Second},
 		DialContext: func(ctx context.Context, network, _ string) (net.Conn, error) {
-			p.dials.Add(1)
-			ctx, cancel := context.WithTimeout(ctx, p.limits.Load().ConnectTimeout)
-			defer cancel()
-			c, err := p.dialer.DialContext(ctx, network, p.address)
-			if err != nil {
-				p.failed.Add(1)
-				return nil, &Error{Class: dialClass(err), Err: err}
-			}
-			return c, nil
+			return p.connect(ctx, network)
 		},
-		TLSHandshakeTimeout: limits.ConnectTimeout,
+		DialTLSContext: func(ctx context.Context, network, _ string) (net.Conn, error) {
+			return p.connect(ctx, network)
+		},
 	}
-	if config == nil {
+	if limits.TLS == nil {
 		t.Protocols.SetUnencryptedHTTP2(true)
 	} else {
 		t.Protocols.SetHTTP2(true)
-		t.TLSClientConfig = config.Clone()
 	}
 	return t
 }
+
+// connect makes a connection for HTTP/2.
+func (p *Pool) connect(ctx context.Context, network string) (net.Conn, error) {
+	p.dials.Add(1)
+	ctx, cancel := context.WithTimeout(ctx, p.limits.Load().ConnectTimeout)
+	defer cancel()
+	c, err := p.dialer.DialContext(ctx, network, p.address)
+	if err != nil {
+		p.failed.Add(1)
+		return nil, &Error{Class: dialClass(err), Err: err}
+	}
+	config := p.tlsConfig()
+	if config == nil {
+		return c, nil
+	}
+	config = config.Clone()
+	config.NextProtos = []string{"h2"}
+	s, err := secure(ctx, c.(*net.TCPConn), config)
+	if err == nil && s.(*tls.Conn).ConnectionState().NegotiatedProtocol != "h2" {
+		err = &Error{Class: policies.TLSFailed, Err: errNotHTTP2}
+	}
+	if err != nil {
+		_ = c.Close()
+		p.failed.Add(1)
+		return nil, err
+	}
+	return s, nil
+}
+
+var errNotHTTP2 = errors.New("the endpoint does not speak HTTP/2")
 
 // call is one request of HTTP/2. It is written and read as a connection of HTTP/1.1 would be.
 type call struct {
@@ -59,10 +82,9 @@ type call struct {
 	cancel context.CancelCauseFunc
 	timer  *time.Timer // ends it
 
-	left    int64          // of a body whose length was said; -1 if it comes in chunks
-	pipe    *io.PipeWriter // of a body that does not come at once
-	expects bool
-	begun   bool
+	left  int64          // of a body whose length was said; -1 if it comes in chunks
+	pipe  *io.PipeWriter // of a body that does not come at once
+	begun bool
 
 	interim  chan *fasthttp.ResponseHeader
 	answered chan struct{}
@@ -76,7 +98,7 @@ var errTimeUp = errors.New("time is up")
 // newCall returns a connection for one request of HTTP/2.
 func (p *Pool) newCall(d time.Duration) *Conn {
 	limits := p.limits.Load()
-	k := &call{engine: p.engine.Load(), scheme: "http", interim: make(chan *fasthttp.ResponseHeader, maxInterim), answered: make(chan struct{})}
+	k := &call{engine: p.engine.Load(), scheme: "http", interim: make(chan *fasthttp.ResponseHeader, maxInterim+1), answered: make(chan struct{})}
 	if limits.TLS != nil {
 		k.scheme = "https"
 	}
@@ -124,8 +146,11 @@ func (k *call) begin(head, rest []byte) error {
 	for _, name := range []string{"Connection", "Upgrade", "Content-Length", "Transfer-Encoding"} {
 		r.Header.Del(name)
 	}
-	if k.expects = r.Header.Get("Expect") != ""; k.expects {
+	if r.Header.Get("Expect") != "" { // the windows of HTTP/2 say when a body is wanted
 		r.Header.Del("Expect")
+		h := new(fasthttp.ResponseHeader)
+		fill(h, fasthttp.StatusContinue, nil)
+		k.interim <- h
 	}
 	if r.Header["User-Agent"] == nil {
 		r.Header["User-Agent"] = nil // none of the engine's
@@ -201,11 +226,6 @@ var crlf = []byte("\r\n")
 
 // readHead is [Conn.ReadHead].
 func (k *call) readHead(h *fasthttp.ResponseHeader, q Asked) error {
-	if k.expects && q.Interim != nil { // the windows of HTTP/2 say when a body is wanted
-		k.expects = false
-		fill(h, fasthttp.StatusContinue, nil)
-		q.Interim.Interim(h)
-	}
 	for {
 		select {
 		case early := <-k.interim:

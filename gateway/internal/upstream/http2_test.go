@@ -135,8 +135,11 @@ func TestHTTP2Failures(t *testing.T) {
 		class         policies.Class
 		body, sent    bool // it fails in the body; a part of the request may have been seen
 	}{
-		{address, "/abort", policies.Reset, false, true}, {address, "/cut", policies.Reset, true, true}, {address, "/hang", policies.HeaderTimeout, false, true},
-		{gone.Addr().String(), "/", policies.Refused, false, false}, {plain.Addr().String(), "/", policies.Reset, false, true},
+		{address, "/abort", policies.Reset, false, true},
+		{address, "/cut", policies.Reset, true, true},
+		{address, "/hang", policies.HeaderTimeout, false, true},
+		{gone.Addr().String(), "/", policies.Refused, false, false},
+		{plain.Addr().String(), "/", policies.Reset, false, true},
 	} {
 		p := New(Config{Address: q.address, HTTP2: true})
 		c, err := p.Take(200 * time.Millisecond)

@@ -21,8 +21,9 @@ type Config struct {
 	QueueTimeout   time.Duration // how long they wait; default 100 ms
 	ConnectTimeout time.Duration // TLS included; default 1 s
 	HTTP2          bool          // requests share connections of HTTP/2; MaxConns bounds how many requests there are at once
-	// TLS is how to speak to the endpoint, whose name it has to verify; nil: without TLS. New connections follow it.
-	TLS *tls.Config
+	// TLS gives the configuration for a connection that is about to be made, which has to verify the endpoint's name. It gives
+	// the same pointer until something changes; connections that another one was made with are not used again. nil: no TLS.
+	TLS func() *tls.Config
 	// MaxIdle is the age at which an unused connection is closed. It has to be below what endpoints allow, which is
 	// 60 s or more nearly everywhere. Default 55 s.
 	MaxIdle time.Duration
@@ -112,8 +113,8 @@ func New(cfg Config) *Pool {
 func (p *Pool) Configure(cfg Config) {
 	cfg = cfg.withDefaults()
 	was := p.limits.Swap(&cfg)
-	if cfg.HTTP2 && (was == nil || !was.HTTP2 || was.TLS != cfg.TLS) {
-		if old := p.engine.Swap(p.newEngine(cfg.TLS)); old != nil {
+	if cfg.HTTP2 && (was == nil || !was.HTTP2 || (was.TLS == nil) != (cfg.TLS == nil)) {
+		if old := p.engine.Swap(p.newEngine()); old != nil {
 			old.CloseIdleConnections()
 		}
 	}
@@ -166,7 +167,7 @@ func (p *Pool) TakeFreshContext(ctx context.Context, d time.Duration) (*Conn, er
 // revive makes an idle connection ready for a request, or closes it.
 func (p *Pool) revive(c *Conn, d time.Duration) bool {
 	t := now()
-	if t-c.idleSince > int64(p.limits.Load().MaxIdle) {
+	if t-c.idleSince > int64(p.limits.Load().MaxIdle) || c.secured != p.tlsConfig() {
 		p.close(c, Expired)
 		return false
 	}
@@ -202,7 +203,8 @@ func (p *Pool) dial(ctx context.Context, d time.Duration) (*Conn, error) {
 		return nil, &Error{Class: dialClass(err), Err: err}
 	}
 	tcp := nc.(*net.TCPConn)
-	s, err := secure(ctx, tcp, p.limits.Load().TLS)
+	config := p.tlsConfig()
+	s, err := secure(ctx, tcp, config)
 	if err != nil {
 		_ = tcp.Close()
 		p.failed.Add(1)
@@ -210,12 +212,21 @@ func (p *Pool) dial(ctx context.Context, d time.Duration) (*Conn, error) {
 		return nil, err
 	}
 	c := newConn(p, tcp, s)
+	c.secured = config
 	p.mu.Lock()
 	p.link(c)
 	p.mu.Unlock()
 	c.arm(now(), d)
 	c.begin(false)
 	return c, nil
+}
+
+// tlsConfig returns what a connection is to be made with; nil without TLS.
+func (p *Pool) tlsConfig() *tls.Config {
+	if give := p.limits.Load().TLS; give != nil {
+		return give()
+	}
+	return nil
 }
 
 // secure returns what to speak over: TLS if config says how.

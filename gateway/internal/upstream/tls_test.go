@@ -13,6 +13,8 @@ import (
 	"github.com/weir-lb/weir/policies"
 )
 
+func always(c *tls.Config) func() *tls.Config { return func() *tls.Config { return c } }
+
 // TestTLS speaks to an endpoint over TLS: the connection is used again, and one that nobody vouches for is not used at all.
 func TestTLS(t *testing.T) {
 	s := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -23,7 +25,7 @@ func TestTLS(t *testing.T) {
 	defer s.Close()
 	trusted := x509.NewCertPool()
 	trusted.AddCert(s.Certificate())
-	p := New(Config{Address: s.Listener.Addr().String(), TLS: &tls.Config{RootCAs: trusted, ServerName: "example.com"}})
+	p := New(Config{Address: s.Listener.Addr().String(), TLS: always(&tls.Config{RootCAs: trusted, ServerName: "example.com"})})
 	defer p.Close()
 	for range 3 {
 		c, err := p.Take(5 * time.Second)
@@ -51,7 +53,7 @@ func TestTLS(t *testing.T) {
 		"another name":          {RootCAs: trusted, ServerName: "example.org"},
 		"no common version":     {RootCAs: trusted, ServerName: "example.com", MaxVersion: tls.VersionTLS11, MinVersion: tls.VersionTLS11},
 	} {
-		p.Configure(Config{TLS: config})
+		p.Configure(Config{TLS: always(config)})
 		if c, err := p.TakeFresh(5 * time.Second); ClassOf(err) != policies.TLSFailed {
 			t.Errorf("%s: got %v, %v; want a failure of TLS", name, c, err)
 		}
