@@ -13,7 +13,7 @@ import (
 )
 
 // alpn are the protocols that listeners with TLS offer.
-var alpn = []string{"http/1.1"}
+var alpn = []string{"h2", "http/1.1"}
 
 // tlsSpec is what cfg says about TLS. What it leaves out, which is told as a mistake, is left out here too.
 func tlsSpec(cfg *config.Config) certs.Spec {

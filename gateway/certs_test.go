@@ -170,6 +170,9 @@ func TestAChangedCertificate(t *testing.T) {
 	heard := g.events.subscribe()
 	defer g.events.leave(heard)
 	first := serial(t, g)
+	if files := watched(g.config); len(files) != 5 {
+		t.Errorf("%q are watched, want a.pem, a.key, ca.pem, gateway.pem and gateway.key", files)
+	}
 
 	write(t, d.file("a.pem"), []byte("nothing"))
 	gatewaytest.Eventually(t, "the bad one is refused", func() bool { return g.Ready().Status == "degraded" })
