@@ -55,14 +55,21 @@ func (g *Gateway) prepareCerts(cfg *config.Config, ch *change, first bool) (errs
 	for _, p := range problems {
 		mistake := cfg.Error(p.Path, p.Got, p.Want)
 		switch {
-		case p.Grade == certs.Warning, p.Grade == certs.Untimely && first && !g.options.Strict:
-			ch.doubts = append(ch.doubts, mistake)
+		case p.Grade == certs.Warning:
+			ch.doubts = append(ch.doubts, doubt{slog.LevelWarn, mistake})
+		case p.Grade == certs.Untimely && first && !g.options.Strict:
+			ch.doubts = append(ch.doubts, doubt{slog.LevelError, mistake})
 		default:
 			errs = append(errs, mistake)
 		}
 	}
-	ch.doubts.Sort()
 	return errs
+}
+
+// doubt is about a certificate that serves nevertheless.
+type doubt struct {
+	level slog.Level
+	about *config.Error
 }
 
 // checkCerts reads the certificates that cfg names as weir check does, which takes none that has expired.
@@ -93,7 +100,7 @@ func (g *Gateway) addCertMistakes(cfg *config.Config, errs config.Errors) config
 // commitCerts makes the certificates of ch serve.
 func (g *Gateway) commitCerts(ch *change) {
 	for _, d := range ch.doubts {
-		g.log.Warn("a certificate needs a look", "err", d)
+		g.log.Log(context.Background(), d.level, "certificate needs a look: it serves nevertheless", "err", d.about)
 	}
 	g.tellCerts(g.certs.Commit(ch.certs))
 }

@@ -7,7 +7,9 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -19,11 +21,37 @@ type tlsDesk struct {
 	*gatewaytest.Authority
 	t   *testing.T
 	dir string
+	log pages
+}
+
+// pages are what was logged.
+type pages struct {
+	mu   sync.Mutex
+	text strings.Builder
+}
+
+// Write implements io.Writer.
+func (p *pages) Write(line []byte) (int, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.text.Write(line)
+}
+
+// have reports whether a line has all of these in it.
+func (p *pages) have(parts ...string) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for line := range strings.Lines(p.text.String()) {
+		if !slices.ContainsFunc(parts, func(part string) bool { return !strings.Contains(line, part) }) {
+			return true
+		}
+	}
+	return false
 }
 
 func newTLSDesk(t *testing.T) *tlsDesk {
 	t.Helper()
-	d := &tlsDesk{gatewaytest.NewAuthority(t, "test authority"), t, t.TempDir()}
+	d := &tlsDesk{Authority: gatewaytest.NewAuthority(t, "test authority"), t: t, dir: t.TempDir()}
 	write(t, d.file("ca.pem"), d.PEM)
 	return d
 }
@@ -54,7 +82,7 @@ wasm: {cache_dir: ""}
 
 func (d *tlsDesk) start(strict bool) (*Gateway, error) {
 	d.t.Helper()
-	g, err := Start(Options{Path: d.file("weir.yaml"), Strict: strict, Log: slog.New(slog.DiscardHandler)})
+	g, err := Start(Options{Path: d.file("weir.yaml"), Strict: strict, Log: slog.New(slog.NewTextHandler(&d.log, nil))})
 	if err == nil {
 		d.t.Cleanup(func() { _ = g.Shutdown(d.t.Context()) })
 	}
@@ -142,6 +170,9 @@ func TestAnExpiredCertificate(t *testing.T) {
 	}
 	g, err := d.start(false)
 	must(t, err)
+	if !d.log.have("level=ERROR", "certificate needs a look", "weir.yaml:2:79: listeners[0].tls.certificates[0].cert: got", "that expired on") {
+		t.Errorf("the log does not say so:\n%s", d.log.text.String())
+	}
 	was := serial(t, g)
 	if r := g.Ready(); r.Status != "degraded" || !r.Ready || len(r.Certificates) != 1 || r.Certificates[0].Error != "expired" || r.Certificates[0].Name != "a.example" {
 		t.Errorf("%+v", r)
@@ -170,10 +201,16 @@ func TestAChangedCertificate(t *testing.T) {
 	heard := g.events.subscribe()
 	defer g.events.leave(heard)
 	first := serial(t, g)
+	if files := watched(g.config); len(files) != 5 {
+		t.Errorf("%q are watched, want a.pem, a.key, ca.pem, gateway.pem and gateway.key", files)
+	}
 
 	write(t, d.file("a.pem"), []byte("nothing"))
 	gatewaytest.Eventually(t, "the bad one is refused", func() bool { return g.Ready().Status == "degraded" })
 	must(t, g.Reload()) // the rest of the configuration is taken all the same
+	if !d.log.have("level=ERROR", `msg="certificate refused" listener=https part=certificate name=a.example`, "weir.yaml:2:79: listeners[0].tls.certificates[0].cert: got no certificate in", "what serves serves on, until") {
+		t.Errorf("the log does not say so:\n%s", d.log.text.String())
+	}
 	if serial(t, g) != first {
 		t.Error("another certificate serves")
 	}

@@ -64,7 +64,7 @@ type change struct {
 	secrets  map[string][]byte  // by cluster, of its cookies
 	members  map[string]*member // clusters that are new
 	certs    *certs.Next
-	doubts   config.Errors // about certificates that serve nevertheless
+	doubts   []doubt // about certificates that serve nevertheless
 }
 
 // apply makes cfg what is served. With first set, a policy that is refused is served by its fallback; later it is an

@@ -111,7 +111,7 @@ func TestOnePointerWhileNothingChanges(t *testing.T) {
 	if fourth := config(); first == second || second == third || third == fourth || fourth.ServerName != "b.example" {
 		t.Error("a change, and the same configuration holds")
 	}
-	s.Commit(&Next{store: s, groups: map[key]*group{}})
+	s.Commit(&Next{groups: map[key]*group{}})
 	if config() == nil {
 		t.Error("a cluster that is gone has endpoints in the clear")
 	}

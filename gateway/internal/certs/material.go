@@ -63,7 +63,7 @@ func readAuthorities(ca file) (*material, *Problem) {
 	m := &material{pool: x509.NewCertPool(), digest: sha256.Sum256(data)}
 	for _, c := range all {
 		m.pool.AddCert(c)
-		m.names = append(m.names, c.Subject.String())
+		m.names = append(m.names, strings.ToValidUTF8(c.Subject.String(), "?")) // old ones have text in other encodings
 		if c.NotAfter.After(m.notAfter) {
 			m.describe(c)
 		}
@@ -107,7 +107,7 @@ func hosts(c *x509.Certificate) []string {
 		names = append(names, cn)
 	}
 	for i, n := range names {
-		names[i] = strings.ToLower(strings.TrimSuffix(n, "."))
+		names[i] = strings.ToLower(strings.TrimSuffix(strings.ToValidUTF8(n, "?"), "."))
 	}
 	slices.Sort(names)
 	return slices.Compact(names)

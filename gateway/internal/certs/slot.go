@@ -62,8 +62,9 @@ func (s *slot) read() (*material, *Problem) {
 	return readPair(s.files[0], s.files[1])
 }
 
-// look takes what the files hold, if they have changed and clash finds nothing wrong with it. What was refused is looked
-// at again each time: its time may come, and files that belong together are seldom written at once.
+// look takes what the files hold, if they have changed and clash finds nothing wrong with it. The problem is why it is
+// refused, or that it is Untimely and taken nevertheless, for want of a better. What was refused is looked at again each
+// time: its time may come, and files that belong together are seldom written at once.
 func (s *slot) look(now time.Time, clash func(*material) *Problem) (kind Kind, p *Problem) {
 	stamps := make([]os.FileInfo, len(s.files))
 	for i, f := range s.files {
@@ -75,23 +76,20 @@ func (s *slot) look(now time.Time, clash func(*material) *Problem) (kind Kind, p
 	s.seen = stamps
 	m, p := s.read()
 	if p == nil && s.serving != nil && m.digest == s.serving.digest {
-		back := s.refused != nil
-		s.refused = nil
-		if back {
-			return Back, nil
+		if s.refused == nil {
+			return Nothing, nil
 		}
-		return Nothing, nil
+		s.refused = nil
+		return Back, nil
 	}
 	if p == nil {
 		p = clash(m)
 	}
-	late := false
-	if p == nil {
-		if p = s.untimely(m, now); p != nil && (s.serving == nil || s.untimely(s.serving, now) != nil) {
-			late = true // nothing better serves
-		}
+	if p != nil {
+		return s.refuse(p, now), p
 	}
-	if p != nil && !late {
+	p = s.untimely(m, now)
+	if better := s.serving != nil && s.untimely(s.serving, now) == nil; p != nil && better {
 		return s.refuse(p, now), p
 	}
 	first := s.serving == nil

@@ -35,7 +35,6 @@ func New(now func() time.Time) *Store { return &Store{now: now, groups: map[key]
 
 // Next is what a configuration makes of a store, beside what serves.
 type Next struct {
-	store  *Store
 	groups map[key]*group
 	news   []News
 }
@@ -46,7 +45,7 @@ type Next struct {
 func (s *Store) Prepare(spec Spec) (*Next, []*Problem) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	n := &Next{store: s, groups: map[key]*group{}}
+	n := &Next{groups: map[key]*group{}}
 	for name, l := range spec.Listeners {
 		g := &group{key: key{listenerSide, name}, listenerSpec: l}
 		for _, p := range l.Pairs {
@@ -68,13 +67,11 @@ func (s *Store) Prepare(spec Spec) (*Next, []*Problem) {
 		n.groups[g.key] = g
 	}
 	var problems []*Problem
-	for _, k := range n.sorted() {
+	for _, k := range sorted(n.groups) {
 		problems = append(problems, n.groups[k].prepare(s.groups[k], s.now, &n.news)...)
 	}
 	return n, problems
 }
-
-func (n *Next) sorted() []key { return sorted(n.groups) }
 
 func sorted(groups map[key]*group) []key {
 	return slices.SortedFunc(maps.Keys(groups), func(a, b key) int {
@@ -113,7 +110,7 @@ func (s *Store) Commit(n *Next) []News {
 }
 
 // Refresh takes the files that have changed, rotates the keys of session tickets, and reminds of certificates that are
-// about to expire. It is to be called when files may have changed, and every minute or so.
+// about to expire. It is to be called when files may have changed, and every few seconds besides.
 func (s *Store) Refresh() (news []News) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -159,6 +159,37 @@ func TestWhatServesComesBack(t *testing.T) {
 	}
 }
 
+// TestARefusalHasABeginning holds that another mistake in the same files does not hide since when they are refused.
+func TestARefusalHasABeginning(t *testing.T) {
+	d, c := newDesk(t), new(clock)
+	s := serving(t, c, of(d.issue("a", named("a.example"))))
+	d.put("a.pem", []byte("nothing"))
+	s.Refresh()
+	since := s.Status()[0].RefusedSince
+	c.pass(time.Hour)
+	must(t, os.Remove(d.file("a.pem")))
+	news := s.Refresh()
+	if st := s.Status()[0]; !slices.Equal(kinds(news), []Kind{Refused}) || !st.RefusedSince.Equal(since) || st.Refusals != 2 || !strings.Contains(st.Refused, "no such file") {
+		t.Errorf("%v, %+v, want since %v", kinds(news), st, since)
+	}
+}
+
+// TestAKeyBecomesReadable holds that this is told once each time that it happens.
+func TestAKeyBecomesReadable(t *testing.T) {
+	d := newDesk(t)
+	pair := d.issue("a", named("a.example"))
+	s := serving(t, new(clock), of(pair))
+	for i, tc := range []struct {
+		mode os.FileMode
+		want int
+	}{{0o640, 0}, {0o644, 1}, {0o644, 0}, {0o600, 0}, {0o604, 1}} {
+		must(t, os.Chmod(pair.Key, tc.mode))
+		if news := s.Refresh(); len(news) != tc.want || tc.want == 1 && (news[0].Kind != Look || !strings.Contains(news[0].Problem.Got, "that everybody on this host can read")) {
+			t.Errorf("step %d, mode %o: %+v, want %d news", i, tc.mode, news, tc.want)
+		}
+	}
+}
+
 // TestACertificateOfTomorrow holds that one that was refused for its time is taken when that comes, with no file changed.
 func TestACertificateOfTomorrow(t *testing.T) {
 	d, c := newDesk(t), new(clock)
@@ -259,6 +290,8 @@ func TestReloadUnderHandshakes(t *testing.T) {
 		d.issue("a", named("a.example", fmt.Sprintf("%d.example", i+1)))
 		c.pass(time.Hour)
 		s.Refresh()
+		c.pass(ticketRotation)
+		s.Refresh() // which changes the keys of tickets under the configuration that serves
 	}
 	close(done)
 	clients.Wait()
