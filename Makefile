@@ -46,7 +46,7 @@ sim: ## every published figure beside ours: G1..G5 and E1..E12, whole; some minu
 	@WEIR_EXPERIMENTS=whole $(GO) test -json -timeout=30m -run '^TestPublished' ./policies/... ./gateway/internal/... ./internal/scenario | $(GO) run ./internal/experiments/table
 
 torture: ## benchmarks/results/torture.txt: raw HTTP/1 exchanges through Weir, HAProxy and nginx (apt-get install haproxy nginx-light)
-	$(GO) test -count=1 -run '^TestGatewayHoldsTheTable$$' ./benchmarks/torture -args -peers=weir,haproxy,nginx -out=$(CURDIR)/benchmarks/results/torture.txt
+	$(GO) test -count=1 -run '^TestGatewayHoldsTheTable$$' ./benchmarks/torture -args -rounds=3 -peers=weir,haproxy,nginx -out=$(CURDIR)/benchmarks/results/torture.txt
 	@sed '/^Why/,$$d' benchmarks/results/torture.txt
 
 plugins: ## build the example policies again (needs clang, lld, wabt, npm)

@@ -19,6 +19,8 @@ import (
 var (
 	gateways  = flag.String("peers", "weir", "gateways to run the table against, by name, with commas between")
 	output    = flag.String("out", "", "file that gets the table of verdicts")
+	rounds    = flag.Int("rounds", 1, "how often a case is played; it holds if it does each time")
+	only      = flag.String("only", "", "plays the cases alone whose names hold this text")
 	processes = flag.Int("processes", 12, "processes of each gateway that play cases at a time")
 )
 
@@ -81,7 +83,7 @@ func judge(t *testing.T, verdicts map[string]error) {
 		})
 	}
 	for name := range pending {
-		if _, ok := verdicts[name]; !ok {
+		if _, ok := verdicts[name]; !ok && strings.Contains(name, *only) {
 			t.Errorf("pending names %q, want a case of the table", name)
 		}
 	}
@@ -94,7 +96,7 @@ func playAll(t *testing.T, name string) map[string]error {
 	cases := Cases()
 	for _, slow := range []bool{true, false} {
 		for i := range cases {
-			if cases[i].Slow == slow {
+			if cases[i].Slow == slow && strings.Contains(cases[i].Name, *only) {
 				queue <- &cases[i]
 			}
 		}
@@ -117,7 +119,10 @@ func playAll(t *testing.T, name string) map[string]error {
 			defer e.Close()
 			defer p.Stop()
 			for c := range queue {
-				err := Play(p.Address, e, c)
+				var err error
+				for n := 0; n < *rounds && err == nil; n++ {
+					err = Play(p.Address, e, c)
+				}
 				mu.Lock()
 				verdicts[c.Name] = err
 				mu.Unlock()
@@ -151,7 +156,7 @@ func TestCasesNameTheirSection(t *testing.T) {
 // table is what the comparison prints.
 func table(t *testing.T, names []string, verdicts map[string]map[string]error) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "Raw HTTP/1 exchanges through a gateway, benchmarks/torture, %s. Made by `make torture`.\n", time.Now().UTC().Format(time.DateOnly))
+	fmt.Fprintf(&b, "Raw HTTP/1 exchanges through a gateway, benchmarks/torture, %s. Made by `make torture`: a case holds if\nit does %d times. What each gateway is told is in benchmarks/peers.\n", time.Now().UTC().Format(time.DateOnly), *rounds)
 	held := map[string]int{}
 	for _, n := range names {
 		v, err := peers.Version(n, program(n))
@@ -165,7 +170,7 @@ func table(t *testing.T, names []string, verdicts map[string]map[string]error) s
 		fmt.Fprintf(&b, " %-8s", n)
 	}
 	b.WriteByte('\n')
-	cases := Cases()
+	cases := slices.DeleteFunc(Cases(), func(c Case) bool { return !strings.Contains(c.Name, *only) })
 	for _, c := range cases {
 		fmt.Fprintf(&b, "%-75s %-22s", c.Name, c.Section)
 		for _, n := range names {
