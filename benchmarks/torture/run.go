@@ -23,7 +23,9 @@ func Play(gateway string, e *Endpoint, c *Case) error {
 	if err != nil {
 		err = fmt.Errorf("%w%s", err, r.story())
 	}
-	_ = r.conn.Close()
+	if r.Client != nil {
+		_ = r.conn.Close()
+	}
 	canaryErr := askCanary(gateway, c.Name)
 	e.begin(nil)
 	e.hangUp()
@@ -38,12 +40,18 @@ func Play(gateway string, e *Endpoint, c *Case) error {
 	return err
 }
 
-func (c *Case) play(gateway string, e *Endpoint, b *baton) (*Result, error) {
+func (c *Case) play(gateway string, e *Endpoint, b *baton) (r *Result, err error) {
+	r = new(Result)
 	client, err := dial(gateway, b)
 	if err != nil {
-		return &Result{}, err
+		return r, err
 	}
-	r := &Result{Client: client}
+	r.Client = client
+	defer func() {
+		if p := recover(); p != nil { // the gateway's process must be stopped all the same
+			err = fmt.Errorf("the case panicked: %v", p)
+		}
+	}()
 	if c.Client != nil {
 		c.Client(client)
 	} else {
