@@ -106,7 +106,7 @@ func (g *Gateway) replace(old, next *policy, kind string) {
 		cc := g.config.Clusters[name]
 		if active := g.config.Policies[cc.Policy]; cc.Policy == old.name || active != nil && active.Shadow == old.name {
 			specs[m] = g.newSpec(name, g.config, cc, &change{
-				policies: g.policies, consul: g.consul, secrets: map[string][]byte{name: m.spec.secret},
+				policies: g.policies, consul: g.consul, certs: g.certs.Serving(), secrets: map[string][]byte{name: m.spec.secret},
 			})
 		}
 	}

@@ -136,6 +136,13 @@ func (s *Store) Listener(name string) *Listener {
 	return nil
 }
 
+// Serving returns what was committed.
+func (s *Store) Serving() *Next {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return &Next{groups: s.groups}
+}
+
 // Status describes what serves: listeners by name, then clusters.
 func (s *Store) Status() []Status {
 	s.mu.Lock()
