@@ -46,7 +46,16 @@ type Listener struct {
 	Address string         `yaml:"address" as:"listen"`
 	Trusted []netip.Prefix `yaml:"trusted"` // peers whose Forwarded and X-Forwarded-* fields are believed
 
-	_ struct{} `later:"proxy_protocol tls"`
+	ProxyProtocol *ProxyProtocol `yaml:"proxy_protocol"` // nil: no PROXY header is read from anybody
+
+	_ struct{} `later:"tls"`
+}
+
+// ProxyProtocol says from whom a listener reads PROXY headers.
+type ProxyProtocol struct {
+	Trusted  []netip.Prefix `yaml:"trusted"` // peers that are asked for one, by the address of their connection; never empty
+	Required bool           `yaml:"required" default:"true"`
+	Timeout  time.Duration  `yaml:"timeout" default:"2s" min:"100ms" max:"1m"`
 }
 
 // HTTP is what clients may do, and how long.
@@ -126,7 +135,8 @@ type Cluster struct {
 	SlowStart      *SlowStart    `yaml:"slow_start"` // nil: none
 	Subset         *Subset       `yaml:"subset"`     // nil: all instances
 	Weights        Weights       `yaml:"weights"`
-	Agent          *Agent        `yaml:"agent"` // nil: none
+	Agent          *Agent        `yaml:"agent"`                        // nil: none
+	ProxyProtocol  string        `yaml:"proxy_protocol" oneof:"v1 v2"` // of the PROXY headers that endpoints get; "": none
 }
 
 // ZoneAware keeps requests in the gateway's zone as far as that can bear them.
