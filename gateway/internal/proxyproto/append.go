@@ -10,7 +10,7 @@ import (
 // destination. If one of them is IPv6 both are written so; if one is not valid, it says that nothing is known. What is
 // appended must be the first that is sent, and sent at once. At most 107 bytes, without allocation if dst has room.
 func Append(dst []byte, version int, source, destination netip.AddrPort) []byte {
-	from, to := plain(source), plain(destination)
+	from, to := source.Addr().Unmap(), destination.Addr().Unmap()
 	known, ipv4 := from.IsValid() && to.IsValid(), from.Is4() && to.Is4()
 	if version == 1 {
 		return appendLine(dst, known, ipv4, source.Port(), destination.Port(), from, to)
@@ -41,9 +41,6 @@ func AppendLocal(dst []byte, version int, local, remote netip.AddrPort) []byte {
 	return append(append(dst, signature...), version2|commandLocal, familyNone, 0, 0)
 }
 
-// plain returns the address as headers have it: without zone, IPv4 as IPv4.
-func plain(a netip.AddrPort) netip.Addr { return a.Addr().Unmap().WithZone("") }
-
 func appendLine(dst []byte, known, ipv4 bool, sourcePort, destinationPort uint16, from, to netip.Addr) []byte {
 	dst = append(dst, keyword...)
 	switch {
@@ -52,7 +49,7 @@ func appendLine(dst []byte, known, ipv4 bool, sourcePort, destinationPort uint16
 	case ipv4:
 		dst = append(dst, "TCP4 "...)
 	default:
-		from, to = netip.AddrFrom16(from.As16()), netip.AddrFrom16(to.As16())
+		from, to = netip.AddrFrom16(from.As16()), netip.AddrFrom16(to.As16()) // both IPv6, without zones
 		dst = append(dst, "TCP6 "...)
 	}
 	dst = append(from.AppendTo(dst), ' ')

@@ -57,7 +57,7 @@ func parseBinary(buf []byte) (Header, int, error) {
 		// that tells LOCAL from PROXY decides whose address counts.
 		skip := 0
 		if known {
-			skip = min(addresses[family], length)
+			skip = addresses[family]
 		}
 		var ignored Header
 		if err := ignored.attributes(buf[:n], fixed+skip); err == errChecksum {
