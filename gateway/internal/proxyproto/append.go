@@ -7,25 +7,26 @@ import (
 )
 
 // Append appends a header of version 1 or 2: the connection that follows is that of the client source, which connected to
-// destination. If one of them is IPv6 both are written so; if one is not valid, it says that nothing is known. What is
-// appended must be the first that is sent, and sent at once. At most 107 bytes, without allocation if dst has room.
+// destination. If one of them is IPv6 both are written so. If one is not valid, nothing is known of the client, and the
+// connection's own addresses hold: that is UNKNOWN in version 1, and in version 2 LOCAL, for HAProxy 2.6 refuses UNSPEC. What
+// is appended must be the first that is sent, and sent at once. At most 107 bytes, without allocation if dst has room.
 func Append(dst []byte, version int, source, destination netip.AddrPort) []byte {
 	from, to := source.Addr().Unmap(), destination.Addr().Unmap()
 	known, ipv4 := from.IsValid() && to.IsValid(), from.Is4() && to.Is4()
 	if version == 1 {
 		return appendLine(dst, known, ipv4, source.Port(), destination.Port(), from, to)
 	}
-	dst = append(append(dst, signature...), version2|commandProxy)
+	dst = append(dst, signature...)
 	switch {
 	case !known:
-		return append(dst, familyNone, 0, 0)
+		return append(dst, version2|commandLocal, familyNone, 0, 0)
 	case ipv4:
 		a, b := from.As4(), to.As4()
-		dst = append(dst, familyIPv4<<4|transportStream, 0, byte(addresses[familyIPv4]))
+		dst = append(dst, version2|commandProxy, familyIPv4<<4|transportStream, 0, byte(addresses[familyIPv4]))
 		dst = append(append(dst, a[:]...), b[:]...)
 	default:
 		a, b := from.As16(), to.As16()
-		dst = append(dst, familyIPv6<<4|transportStream, 0, byte(addresses[familyIPv6]))
+		dst = append(dst, version2|commandProxy, familyIPv6<<4|transportStream, 0, byte(addresses[familyIPv6]))
 		dst = append(append(dst, a[:]...), b[:]...)
 	}
 	dst = binary.BigEndian.AppendUint16(dst, source.Port())
@@ -38,7 +39,7 @@ func AppendLocal(dst []byte, version int, local, remote netip.AddrPort) []byte {
 	if version == 1 {
 		return Append(dst, version, local, remote)
 	}
-	return append(append(dst, signature...), version2|commandLocal, familyNone, 0, 0)
+	return Append(dst, version, netip.AddrPort{}, netip.AddrPort{})
 }
 
 func appendLine(dst []byte, known, ipv4 bool, sourcePort, destinationPort uint16, from, to netip.Addr) []byte {

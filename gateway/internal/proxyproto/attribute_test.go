@@ -47,6 +47,21 @@ func TestAttributesAreRead(t *testing.T) {
 	}
 }
 
+// TestWhatHAProxySendsIsRead has a header that HAProxy 2.6.12 sent with send-proxy-v2 and the options ssl, cert-cn, ssl-cipher,
+// cert-sig, cert-key, authority, crc32c and unique-id.
+func TestWhatHAProxySendsIsRead(t *testing.T) {
+	const sent = signature + "\x21\x11\x00\x7e\x7f\x00\x00\x01\x7f\x00\x00\x01\xde\x1c\x4b\xca\x03\x00\x04\xfc\x20\xc6\xb9\x02\x00\x0bexample.com" +
+		"\x05\x00\x0bid-6B0452E5\x20\x00\x4c\x07\x00\x00\x00\x00\x21\x00\x07TLSv1.3\x22\x00\x05alice\x25\x00\x05EC256\x24\x00\x11ecdsa-with-SHA256" +
+		"\x23\x00\x16TLS_AES_256_GCM_SHA384"
+	h, n, err := proxyproto.Parse([]byte(sent + after))
+	if err != nil || n != len(sent) || h.Source.String() != "127.0.0.1:56860" || h.Destination.String() != "127.0.0.1:19402" {
+		t.Fatalf("got %+v, %d bytes, %v", h, n, err)
+	}
+	if string(h.Authority) != "example.com" || string(h.UniqueID) != "id-6B0452E5" || !h.TLS.Verified || string(h.TLS.CommonName) != "alice" {
+		t.Errorf("got %+v", h)
+	}
+}
+
 func TestACertificateIsVerifiedOnlyIfThereIsOne(t *testing.T) {
 	for value, want := range map[string]proxyproto.TLS{
 		"\x01\x00\x00\x00\x00": {Used: true},

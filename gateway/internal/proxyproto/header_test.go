@@ -149,7 +149,7 @@ func TestWhatIsAppended(t *testing.T) {
 		{"[::ffff:192.0.2.1]:1", "192.0.2.2:0", "PROXY TCP4 192.0.2.1 192.0.2.2 1 0\r\n", "\x21\x11\x00\x0c\xc0\x00\x02\x01\xc0\x00\x02\x02\x00\x01\x00\x00"},
 		{"[fe80::1%eth0]:1", "[::1]:2", "PROXY TCP6 fe80::1 ::1 1 2\r\n", "\x21\x21\x00\x24\xfe\x80" + strings.Repeat("\x00", 13) + "\x01" + strings.Repeat("\x00", 15) + "\x01\x00\x01\x00\x02"},
 		{"192.0.2.1:1", "[::1]:2", "PROXY TCP6 ::ffff:192.0.2.1 ::1 1 2\r\n", "\x21\x21\x00\x24" + strings.Repeat("\x00", 10) + "\xff\xff\xc0\x00\x02\x01" + strings.Repeat("\x00", 15) + "\x01\x00\x01\x00\x02"},
-		{"", "192.0.2.2:2", "PROXY UNKNOWN\r\n", "\x21\x00\x00\x00"},
+		{"", "192.0.2.2:2", "PROXY UNKNOWN\r\n", "\x20\x00\x00\x00"},
 	} {
 		var source netip.AddrPort
 		if c.source != "" {
