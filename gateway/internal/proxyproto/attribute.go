@@ -27,7 +27,10 @@ const (
 // errChecksum has no figures: who can forge a header can forge them too, who cannot has a broken wire.
 var errChecksum = errors.New("PROXY header: got another CRC32c than its bytes have, want it whole")
 
-var castagnoli = crc32.MakeTable(crc32.Castagnoli)
+var (
+	castagnoli = crc32.MakeTable(crc32.Castagnoli)
+	zeros      = make([]byte, 4) // not written; a local array would be allocated
+)
 
 // attributes reads those of a whole header, which begin at the offset from. Unknown ones are skipped. One that is there twice
 // is refused: it would depend on the reader which of them counts.
@@ -73,9 +76,8 @@ func (h *Header) attributes(header []byte, from int) error {
 
 // sum is the checksum of a header as if it were 0 at the offset where it stands itself (section 2.2.3).
 func sum(header []byte, checksum int) uint32 {
-	var zeros [4]byte
 	c := crc32.Update(0, castagnoli, header[:checksum])
-	c = crc32.Update(c, castagnoli, zeros[:])
+	c = crc32.Update(c, castagnoli, zeros)
 	return crc32.Update(c, castagnoli, header[checksum+4:])
 }
 

@@ -174,6 +174,14 @@ func TestWhatIsAppended(t *testing.T) {
 
 func TestParseAndAppendDoNotAllocate(t *testing.T) {
 	longest := netip.MustParseAddrPort("[2001:db8:1111:2222:3333:4444:5555:6666]:65535")
+	full := summed(header(1, noSum, attribute(1, "h2"), attribute(2, "example.com"), ofTLS))
+	if n := testing.AllocsPerRun(100, func() {
+		if _, _, err := proxyproto.Parse(full); err != nil {
+			t.Fatal(err)
+		}
+	}); n != 0 {
+		t.Errorf("with attributes: %g allocations, want none", n)
+	}
 	dst := make([]byte, 0, 107)
 	for version := 1; version <= 2; version++ {
 		header := proxyproto.Append(nil, version, longest, longest)
