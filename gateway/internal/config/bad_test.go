@@ -178,7 +178,19 @@ func TestBadInput(t *testing.T) {
 			`3:39: listeners[0].trusted[0]: got "10.0.0.1/8", want a network such as 10.0.0.0/8`,
 			`3:51: listeners[0].trusted[1]: got "10.0.0.0", want a network such as 10.0.0.0/8`,
 		}},
-		"windows_line_ends": {strings.ReplaceAll(of("    timeout: 30\n"), "\n", "\r\n"), []string{`6:14: clusters.web.timeout: got "30", want a duration such as 30s or 100ms, 1ms..24h (or 0s: none)`}},
+		"proxies_that_nobody_trusts": {clusters + routes + "listeners: [{address: ':1', proxy_protocol: {}}, {address: ':2', proxy_protocol: {trusted: []}}]\n", []string{
+			"3:29: listeners[0].proxy_protocol.trusted: got nothing, want the networks whose PROXY headers are believed",
+			"3:83: listeners[1].proxy_protocol.trusted: got nothing, want the networks whose PROXY headers are believed",
+		}},
+		"proxies_of_bad_values": {clusters + routes + "listeners: [{address: ':1', proxy_protocol: {trusted: [10.0.0.1], required: no, timeout: 2, v1: true}}]\n", []string{
+			`3:56: listeners[0].proxy_protocol.trusted[0]: got "10.0.0.1", want a network such as 10.0.0.0/8`,
+			`3:77: listeners[0].proxy_protocol.required: got "no", want true or false`,
+			`3:90: listeners[0].proxy_protocol.timeout: got "2", want a duration such as 30s or 100ms, 100ms..1m`,
+			"3:93: listeners[0].proxy_protocol.v1: got an unknown key, want a known one: required, timeout, trusted",
+		}},
+		"proxies_without_keys":   {clusters + routes + "listeners: [{address: ':1', proxy_protocol: true}]\n", []string{`3:45: listeners[0].proxy_protocol: got "true", want a mapping`}},
+		"a_header_of_no_version": {of("    proxy_protocol: v3\n"), []string{`6:21: clusters.web.proxy_protocol: got "v3", want one of v1, v2`}},
+		"windows_line_ends":      {strings.ReplaceAll(of("    timeout: 30\n"), "\n", "\r\n"), []string{`6:14: clusters.web.timeout: got "30", want a duration such as 30s or 100ms, 1ms..24h (or 0s: none)`}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			dir := t.TempDir()

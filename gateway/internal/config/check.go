@@ -113,6 +113,9 @@ func (c *checker) listeners() {
 		}
 		c.unique(names, l.Name, path, ".name")
 		c.listenerTLS(l.TLS, path+".tls")
+		if l.ProxyProtocol != nil && len(l.ProxyProtocol.Trusted) == 0 {
+			c.fail(path+".proxy_protocol.trusted", "nothing", "the networks whose PROXY headers are believed")
+		}
 		if sameSocket(l.Address, c.Admin.Address) {
 			c.fail(path+".address", form.Quote(l.Address), "another one than admin.address has")
 		}

@@ -47,7 +47,14 @@ type Listener struct {
 	Trusted []netip.Prefix `yaml:"trusted"` // peers whose Forwarded and X-Forwarded-* fields are believed
 	TLS     *ListenerTLS   `yaml:"tls"`     // nil: none
 
-	_ struct{} `later:"proxy_protocol"`
+	ProxyProtocol *ProxyProtocol `yaml:"proxy_protocol"` // nil: no PROXY header is read from anybody
+}
+
+// ProxyProtocol says from whom a listener reads PROXY headers.
+type ProxyProtocol struct {
+	Trusted  []netip.Prefix `yaml:"trusted"` // peers that are asked for one, by the address of their connection; never empty
+	Required bool           `yaml:"required" default:"true"`
+	Timeout  time.Duration  `yaml:"timeout" default:"2s" min:"100ms" max:"1m"`
 }
 
 // HTTP is what clients may do, and how long.
@@ -128,8 +135,9 @@ type Cluster struct {
 	SlowStart      *SlowStart    `yaml:"slow_start"` // nil: none
 	Subset         *Subset       `yaml:"subset"`     // nil: all instances
 	Weights        Weights       `yaml:"weights"`
-	Agent          *Agent        `yaml:"agent"` // nil: none
-	TLS            *ClusterTLS   `yaml:"tls"`   // nil: endpoints are spoken to in the clear
+	Agent          *Agent        `yaml:"agent"`                        // nil: none
+	TLS            *ClusterTLS   `yaml:"tls"`                          // nil: endpoints are spoken to in the clear
+	ProxyProtocol  string        `yaml:"proxy_protocol" oneof:"v1 v2"` // of the PROXY headers that endpoints get; "": none
 }
 
 // ZoneAware keeps requests in the gateway's zone as far as that can bear them.

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -18,7 +19,7 @@ import (
 const (
 	least = "listeners: [{address: ':8080'}]\nclusters: {web: {endpoints: [{address: '127.0.0.1:9001'}]}}\nroutes: [{cluster: web}]\n"
 	good  = `admin: {address: "0.0.0.0:9180", token_file: token}
-listeners: [{address: ":8080", trusted: ["10.0.0.0/8", "2001:db8::/32"]}]
+listeners: [{address: ":8080", trusted: ["10.0.0.0/8", "2001:db8::/32"], proxy_protocol: {trusted: [10.1.0.0/16]}}]
 consul: {address: "https://agent:8501", snapshot: state/discovery.json, wait: 10s}
 policies:
   mine: {wasm: mine.wasm, config: {percent: 5, big: 18446744073709551615, list: [1.5, true, null, "5"]}, memory: 128KiB}
@@ -30,6 +31,7 @@ clusters:
     probe: {http: {status: [200, 204]}}
     timeout: 1m30s
     outlier: {max_ejected: 12.5%}
+    proxy_protocol: v2
   api: {endpoints: [{address: "127.0.0.1:9001"}, {name: b, address: "[::1]:9002", weight: 0, tier: 3, meta: {v: 2}}]}
 routes:
   - {host: "*.Example.COM", path: /a/b, headers: {X-Beta: 1}, cluster: web, strip_prefix: /a}
@@ -54,6 +56,12 @@ func parse(t *testing.T, text string) *Config {
 func TestParse(t *testing.T) {
 	c := parse(t, good)
 	web, api := c.Clusters["web"], c.Clusters["api"]
+	t.Run("PROXY_headers_are_off_and_where_they_are_on_required", func(t *testing.T) {
+		want := &ProxyProtocol{Trusted: []netip.Prefix{netip.MustParsePrefix("10.1.0.0/16")}, Required: true, Timeout: 2 * time.Second}
+		if got := c.Listeners[0].ProxyProtocol; !reflect.DeepEqual(got, want) || web.ProxyProtocol != "v2" || api.ProxyProtocol != "" {
+			t.Errorf("listener %+v, clusters %q and %q", got, web.ProxyProtocol, api.ProxyProtocol)
+		}
+	})
 	t.Run("units", func(t *testing.T) {
 		if web.Timeout != 90*time.Second || web.Outlier.MaxEjected != 0.125 || c.Policies["mine"].Memory != 128<<10 || c.Consul.Wait != 10*time.Second {
 			t.Errorf("timeout %s, ejected %g, memory %d, wait %s", web.Timeout, web.Outlier.MaxEjected, c.Policies["mine"].Memory, c.Consul.Wait)
