@@ -46,6 +46,8 @@ var (
 	mAborted     = family(counter, "weir_aborted_responses_total", "Responses cut off after their head was sent.")
 	mGone        = family(counter, "weir_clients_gone_total", "Clients that went away before they had their answer.")
 	mTunnels     = family(gauge, "weir_tunnels", "Open tunnels (WebSocket).")
+	mUnproxied   = family(counter, "weir_proxy_headers_refused_total", "Connections of trusted peers closed for want of a good PROXY header.")
+	mHandshakes  = family(counter, "weir_tls_handshake_failures_total", "TLS handshakes with clients that failed.")
 	mTurnedAway  = family(counter, "weir_connections_refused_total", "Connections closed because their client had as many as it may have.")
 	mClients     = family(gauge, "weir_client_connections", "Connections from clients.")
 	mUp          = family(gauge, "weir_endpoint_up", "1 if the endpoint gets traffic, 0.5 if degraded.", "cluster", "endpoint")
@@ -82,7 +84,7 @@ var (
 )
 
 var families = []*metric{
-	mRequests, mDuration, mAttempts, mRetries, mHedges, mRejected, mAborted, mGone, mTunnels, mTurnedAway, mClients, mUp, mInflight, mEWMA, mEjections, mPicked,
+	mRequests, mDuration, mAttempts, mRetries, mHedges, mRejected, mAborted, mGone, mTunnels, mUnproxied, mHandshakes, mTurnedAway, mClients, mUp, mInflight, mEWMA, mEjections, mPicked,
 	mEndpoints, mPanic, mAge, mConnections, mLeases, mPicks, mFuel, mPickSeconds, mFailures, mUnheard, mRecreated, mQuarantined,
 	mRefused, mInfo, mGuest, mShadowPicks, mShadowShare, mEvents, mMissed, mEngine, mExpiry,
 	mCertFiles, mCertStale, mReloads, mReloaded, mBuild,
@@ -174,6 +176,8 @@ func (c collection) data(s proxy.Stats) {
 	c.add(mAborted, float64(s.Aborted))
 	c.add(mGone, float64(s.ClientsGone))
 	c.add(mTunnels, float64(s.Tunnels))
+	c.add(mUnproxied, float64(s.Introductions))
+	c.add(mHandshakes, float64(s.Handshakes))
 	c.add(mTurnedAway, float64(s.TurnedAway))
 	c.add(mClients, float64(s.Connections))
 }

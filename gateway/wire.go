@@ -65,7 +65,7 @@ func (g *Gateway) newSpec(name string, cfg *config.Config, cc *config.Cluster, c
 		},
 	}}
 	if p := cc.Probe; p != nil {
-		s.settings.Probe = &cluster.Probe{Interval: p.Interval, Timeout: p.Timeout, Fall: p.Fall, Rise: p.Rise, HTTP2: cc.HTTP2}
+		s.settings.Probe = &cluster.Probe{Interval: p.Interval, Timeout: p.Timeout, Fall: p.Fall, Rise: p.Rise, HTTP2: cc.HTTP2, ProxyProtocol: proxyVersion(cc.ProxyProtocol)}
 		if ends != nil {
 			s.settings.Probe.TLS = ends
 		}
@@ -149,13 +149,16 @@ func pool(cc *config.Cluster, address string, ends *certs.Cluster) upstream.Conf
 	}
 	u := upstream.Config{
 		Address: address, MaxConns: cc.Limits.Connections, Queue: queue, QueueTimeout: cc.Limits.QueueTimeout,
-		ConnectTimeout: cc.ConnectTimeout, HTTP2: cc.HTTP2,
+		ConnectTimeout: cc.ConnectTimeout, HTTP2: cc.HTTP2, ProxyProtocol: proxyVersion(cc.ProxyProtocol),
 	}
 	if ends != nil {
 		u.TLS = ends.Config(address)
 	}
 	return u
 }
+
+// proxyVersion returns the version of the PROXY headers that endpoints get, 0 for none.
+func proxyVersion(word string) int { return map[string]int{"v1": 1, "v2": 2}[word] }
 
 // conditions turns the words of retry.conditions into classes and statuses.
 func conditions(words []string) policies.Conditions {
@@ -184,13 +187,16 @@ const forever = 10 * 365 * 24 * time.Hour
 func (g *Gateway) routes(cfg *config.Config, explainToken string) *proxy.Config {
 	h := cfg.HTTP
 	out := &proxy.Config{
-		Trusted: map[string][]netip.Prefix{}, TLS: map[string]*tls.Config{}, ExplainToken: explainToken,
+		Trusted: map[string][]netip.Prefix{}, ProxyProtocol: map[string]*proxy.ProxyProtocol{}, TLS: map[string]*tls.Config{}, ExplainToken: explainToken,
 		HeaderTimeout: h.HeaderTimeout, BodyTimeout: h.BodyTimeout, IdleTimeout: h.IdleTimeout, TunnelTimeout: h.TunnelTimeout,
 		HalfClose: h.HalfClose, H2C: h.H2C, MaxBody: h.MaxBody, MaxConnRequests: h.MaxRequests, MaxClientConns: h.MaxClient,
 	}
 	for _, l := range cfg.Listeners {
 		if t := g.certs.Listener(l.Name); t != nil {
 			out.TLS[l.Name] = t.Config()
+		}
+		if p := l.ProxyProtocol; p != nil {
+			out.ProxyProtocol[l.Name] = &proxy.ProxyProtocol{Trusted: p.Trusted, Required: p.Required, Timeout: p.Timeout}
 		}
 		if len(l.Trusted) > 0 {
 			out.Trusted[l.Name] = l.Trusted

@@ -10,6 +10,8 @@ import (
 	"net/http"
 	"slices"
 	"time"
+
+	"github.com/weir-lb/weir/gateway/internal/proxyproto"
 )
 
 // Probe sets active checks of a cluster's endpoints: HTTP if Path is set, else a TCP connect.
@@ -22,6 +24,8 @@ type Probe struct {
 	Fall     int // failures in a row that take an endpoint out
 	Rise     int // successes in a row that bring it back
 
+	ProxyProtocol int // version of the PROXY header that connections begin with, 0 for none
+
 	HTTP2 bool
 	TLS   TLS // nil: without
 }
@@ -33,7 +37,7 @@ type TLS interface {
 
 // sameTarget reports whether what p found out holds for q.
 func (p *Probe) sameTarget(q *Probe) bool {
-	return p != nil && q != nil && p.Path == q.Path && p.Host == q.Host && p.HTTP2 == q.HTTP2 && p.TLS == q.TLS && slices.Equal(p.Statuses, q.Statuses)
+	return p != nil && q != nil && p.Path == q.Path && p.Host == q.Host && p.HTTP2 == q.HTTP2 && p.ProxyProtocol == q.ProxyProtocol && p.TLS == q.TLS && slices.Equal(p.Statuses, q.Statuses)
 }
 
 func (p *Probe) equal(q *Probe) bool {
@@ -42,7 +46,7 @@ func (p *Probe) equal(q *Probe) bool {
 	}
 	a, b := *p, *q
 	a.Statuses, b.Statuses = nil, nil
-	return a.HTTP2 == b.HTTP2 && a.TLS == b.TLS && a.Path == b.Path && a.Host == b.Host && a.Interval == b.Interval && a.Timeout == b.Timeout &&
+	return a.HTTP2 == b.HTTP2 && a.ProxyProtocol == b.ProxyProtocol && a.TLS == b.TLS && a.Path == b.Path && a.Host == b.Host && a.Interval == b.Interval && a.Timeout == b.Timeout &&
 		a.Fall == b.Fall && a.Rise == b.Rise && slices.Equal(p.Statuses, q.Statuses)
 }
 
@@ -155,27 +159,50 @@ func (c *Cluster) probed(ctx context.Context, p Probe, e *Endpoint, err error) {
 }
 
 func (p Probe) tcp(ctx context.Context, address string) error {
-	conn, err := (&net.Dialer{}).DialContext(ctx, "tcp", address)
+	conn, err := p.dial(ctx, "tcp", address)
 	if err != nil {
 		return err
 	}
 	return conn.Close()
 }
 
+// dial makes a connection of our own to an endpoint.
+func (p Probe) dial(ctx context.Context, network, address string) (net.Conn, error) {
+	c, err := (&net.Dialer{}).DialContext(ctx, network, address)
+	if err != nil || p.ProxyProtocol == 0 {
+		return c, err
+	}
+	from, to := c.LocalAddr().(*net.TCPAddr).AddrPort(), c.RemoteAddr().(*net.TCPAddr).AddrPort()
+	if _, err := c.Write(proxyproto.AppendLocal(nil, p.ProxyProtocol, from, to)); err != nil {
+		_ = c.Close()
+		return nil, err
+	}
+	return c, nil
+}
+
 // transport makes the client of HTTP probes of the endpoint at address.
 func (p Probe) transport(address string) *http.Transport {
-	t := &http.Transport{DisableKeepAlives: true, MaxResponseHeaderBytes: 64 << 10, Protocols: new(http.Protocols)}
+	t := &http.Transport{DisableKeepAlives: true, MaxResponseHeaderBytes: 64 << 10, Protocols: new(http.Protocols), DialContext: p.dial}
 	t.Protocols.SetHTTP1(!p.HTTP2)
 	t.Protocols.SetHTTP2(p.HTTP2 && p.TLS != nil)
 	t.Protocols.SetUnencryptedHTTP2(p.HTTP2 && p.TLS == nil)
 	if p.TLS != nil {
 		config := p.TLS.Config(address)
 		t.DialTLSContext = func(ctx context.Context, network, address string) (net.Conn, error) {
-			d := tls.Dialer{Config: config().Clone()}
-			if p.HTTP2 {
-				d.Config.NextProtos = []string{"h2"}
+			c, err := p.dial(ctx, network, address)
+			if err != nil {
+				return nil, err
 			}
-			return d.DialContext(ctx, network, address)
+			one := config().Clone()
+			if p.HTTP2 {
+				one.NextProtos = []string{"h2"}
+			}
+			secured := tls.Client(c, one)
+			if err := secured.HandshakeContext(ctx); err != nil {
+				_ = c.Close()
+				return nil, err
+			}
+			return secured, nil
 		}
 	}
 	return t

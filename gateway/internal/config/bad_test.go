@@ -188,9 +188,10 @@ func TestBadInput(t *testing.T) {
 			`3:90: listeners[0].proxy_protocol.timeout: got "2", want a duration such as 30s or 100ms, 100ms..1m`,
 			"3:93: listeners[0].proxy_protocol.v1: got an unknown key, want a known one: required, timeout, trusted",
 		}},
-		"proxies_without_keys":   {clusters + routes + "listeners: [{address: ':1', proxy_protocol: true}]\n", []string{`3:45: listeners[0].proxy_protocol: got "true", want a mapping`}},
-		"a_header_of_no_version": {of("    proxy_protocol: v3\n"), []string{`6:21: clusters.web.proxy_protocol: got "v3", want one of v1, v2`}},
-		"windows_line_ends":      {strings.ReplaceAll(of("    timeout: 30\n"), "\n", "\r\n"), []string{`6:14: clusters.web.timeout: got "30", want a duration such as 30s or 100ms, 1ms..24h (or 0s: none)`}},
+		"proxies_without_keys":                    {clusters + routes + "listeners: [{address: ':1', proxy_protocol: true}]\n", []string{`3:45: listeners[0].proxy_protocol: got "true", want a mapping`}},
+		"a_header_on_connections_that_are_shared": {of("    http2: true\n    proxy_protocol: v2\n"), []string{`7:21: clusters.web.proxy_protocol: got v2 and http2, want one of them: connections of HTTP/2 are shared by clients`}},
+		"a_header_of_no_version":                  {of("    proxy_protocol: v3\n"), []string{`6:21: clusters.web.proxy_protocol: got "v3", want one of v1, v2`}},
+		"windows_line_ends":                       {strings.ReplaceAll(of("    timeout: 30\n"), "\n", "\r\n"), []string{`6:14: clusters.web.timeout: got "30", want a duration such as 30s or 100ms, 1ms..24h (or 0s: none)`}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			dir := t.TempDir()

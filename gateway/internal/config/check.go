@@ -234,6 +234,9 @@ func (c *checker) cluster(k *Cluster, path string) {
 		c.fail(path+".agent.port", "nothing", "the port of the agents, 1..65535")
 	}
 	c.clusterTLS(k, path+".tls")
+	if k.ProxyProtocol != "" && k.HTTP2 {
+		c.fail(path+".proxy_protocol", k.ProxyProtocol+" and http2", "one of them: connections of HTTP/2 are shared by clients")
+	}
 	if k.ZoneAware.Enabled && c.Zone == "" {
 		c.fail(path+".zone_aware.enabled", "true without zone", "the gateway's own zone under the key zone")
 	}

@@ -2,11 +2,14 @@ package proxy
 
 import (
 	"bytes"
+	"context"
 	"errors"
+	"net/netip"
 	"time"
 
 	"github.com/valyala/fasthttp"
 	"github.com/weir-lb/weir/gateway/internal/cluster"
+	"github.com/weir-lb/weir/gateway/internal/proxyproto"
 	"github.com/weir-lb/weir/gateway/internal/upstream"
 	"github.com/weir-lb/weir/policies"
 )
@@ -124,11 +127,7 @@ func (x *exchange) try(i int, d time.Duration) {
 
 // send writes the request and reads the head of the response. After an error no other goroutine uses x.up or x.body.
 func (x *exchange) send(pool *upstream.Pool, d time.Duration, fresh bool) error {
-	take := pool.Take
-	if fresh {
-		take = pool.TakeFresh
-	}
-	c, err := take(d)
+	c, err := x.take(context.Background(), pool, d, fresh)
 	if err != nil {
 		return err
 	}
@@ -156,6 +155,18 @@ func (x *exchange) send(pool *upstream.Pool, d time.Duration, fresh bool) error 
 		}
 	}
 	return err
+}
+
+// take takes a connection to an endpoint, a fresh one or, if that is in order, one that was used.
+func (x *exchange) take(ctx context.Context, pool *upstream.Pool, d time.Duration, fresh bool) (*upstream.Conn, error) {
+	if v := pool.ProxyProtocol(); v != 0 {
+		c := x.conn
+		return pool.TakeFor(ctx, d, proxyproto.Append(nil, v, netip.AddrPortFrom(c.addr, c.port), c.destination))
+	}
+	if fresh {
+		return pool.TakeFreshContext(ctx, d)
+	}
+	return pool.TakeContext(ctx, d)
 }
 
 // asked says how the response in hand is to be read.

@@ -52,6 +52,8 @@ type conn struct {
 	scheme     string // that the client used, http or https
 	local      string // host:port that the client connected to
 
+	destination netip.AddrPort // the same
+
 	phase   atomic.Uint32
 	begun   bool      // a request has come on it
 	headBy  time.Time // set at the second read of a head
@@ -66,11 +68,17 @@ type conn struct {
 }
 
 func (s *Server) newConn(c *net.TCPConn, listener string, number uint16) *conn {
-	ap := c.RemoteAddr().(*net.TCPAddr).AddrPort()
-	a := ap.Addr().Unmap().WithZone("")
-	w := &conn{TCPConn: c, server: s, listener: listener, number: number, addr: a, port: ap.Port(), local: c.LocalAddr().String(), scheme: "http"}
+	w := &conn{TCPConn: c, server: s, listener: listener, number: number, scheme: "http"}
+	w.between(c.RemoteAddr().(*net.TCPAddr).AddrPort(), c.LocalAddr().(*net.TCPAddr).AddrPort())
 	w.describe()
 	return w
+}
+
+// between notes whose connection it is, and what it was made to.
+func (c *conn) between(source, destination netip.AddrPort) {
+	c.addr, c.port = source.Addr().Unmap().WithZone(""), source.Port()
+	c.destination = netip.AddrPortFrom(destination.Addr().Unmap().WithZone(""), destination.Port())
+	c.local = c.destination.String()
 }
 
 // describe writes down what endpoints are told of the client.

@@ -4,6 +4,8 @@ import (
 	"crypto/tls"
 	"encoding/base64"
 	"net"
+	"slices"
+	"strings"
 	"time"
 )
 
@@ -21,6 +23,9 @@ const preface = "PRI * HTTP/2.0\r\n"
 // Handshake takes the steps that come before the first request. It returns no error, for fasthttp takes a connection with
 // one for its own.
 func (c *conn) Handshake() error {
+	if p := c.server.table.Load().ProxyProtocol[c.listener]; p != nil && p.trusts(c.addr) && !c.introduced(p) {
+		return nil
+	}
 	if !c.server.admit(c) {
 		c.server.stats.turnedAway.Add(1)
 		c.aborted = true
@@ -61,15 +66,14 @@ func (c *conn) secure(config *tls.Config) {
 // beginsWith waits until it is clear whether what comes begins with text. It is still to be read.
 func (c *conn) beginsWith(text string) bool {
 	_ = c.TCPConn.SetReadDeadline(time.Now().Add(c.server.table.Load().HeaderTimeout))
-	buf := make([]byte, 0, len(text))
-	for len(buf) < len(text) && string(buf) == text[:len(buf)] {
-		n, err := c.TCPConn.Read(buf[len(buf):cap(buf)])
-		if buf = buf[:len(buf)+n]; err != nil {
+	for len(c.early) < len(text) && strings.HasPrefix(text, string(c.early)) {
+		buf := slices.Grow(c.early, len(text)-len(c.early))
+		n, err := c.TCPConn.Read(buf[len(buf):len(text)])
+		if c.early = buf[:len(buf)+n]; err != nil {
 			break
 		}
 	}
-	c.early = buf
-	return string(buf) == text
+	return strings.HasPrefix(string(c.early), text)
 }
 
 // ConnectionState says which protocol the connection speaks.

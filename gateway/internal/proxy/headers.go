@@ -243,14 +243,7 @@ func appendHex(b []byte, v uint64) []byte {
 }
 
 // trusts reports whether a is in one of the networks that a listener trusts.
-func (t *table) trusts(listener string, a netip.Addr) bool {
-	for _, p := range t.Trusted[listener] {
-		if p.Contains(a) {
-			return true
-		}
-	}
-	return false
-}
+func (t *table) trusts(listener string, a netip.Addr) bool { return contains(t.Trusted[listener], a) }
 
 // clientAddr returns who the request is from: the peer, or if that is trusted, the last one in X-Forwarded-For that is
 // not.

@@ -171,12 +171,12 @@ func (h *hedge) run() {
 		}
 	}()
 	pool := h.endpoint.Transport.(*upstream.Pool)
-	h.err = h.send(pool.TakeContext)
+	h.err = h.send(pool, false)
 	if h.err != nil && h.x.wasStale(h.up, h.err) && h.won.Load() == undecided {
 		h.x.route.cluster.stale.Add(1)
 		h.up.Abort()
 		h.up = nil
-		h.err = h.send(pool.TakeFreshContext)
+		h.err = h.send(pool, true)
 	}
 	h.outcome.FirstByte = firstByte(&h.attempt, h.err)
 	if h.err != nil || classOf(h.header.StatusCode()) != policies.OK {
@@ -188,8 +188,8 @@ func (h *hedge) run() {
 	}
 }
 
-func (h *hedge) send(take func(context.Context, time.Duration) (*upstream.Conn, error)) error {
-	c, err := take(h.ctx, max(h.d-time.Since(h.began), time.Millisecond))
+func (h *hedge) send(pool *upstream.Pool, fresh bool) error {
+	c, err := h.x.take(h.ctx, pool, max(h.d-time.Since(h.began), time.Millisecond), fresh)
 	if err != nil {
 		return err
 	}

@@ -13,6 +13,7 @@ import (
 
 	"github.com/valyala/fasthttp"
 	"github.com/weir-lb/weir/gateway/internal/chunked"
+	"github.com/weir-lb/weir/gateway/internal/proxyproto"
 )
 
 // headBuffer is the size of the buffer that requests are read from, and with that the longest head.
@@ -109,6 +110,10 @@ func (l *http1) unreadable(err error) {
 		id = headTimeout
 	case strings.HasPrefix(err.Error(), "error when reading request headers: unsupported transfer-encoding"):
 		id = unknownCoding
+	default:
+		if first, _ := l.br.Peek(l.br.Buffered()); proxyproto.Is(first) {
+			id = proxyHeader
+		}
 	}
 	s := c.server
 	s.stats.rejected[id].Add(1)

@@ -16,6 +16,7 @@ const (
 	noProblem problemID = iota
 	// The request.
 	badRequest
+	proxyHeader
 	bareLF
 	folded
 	badField
@@ -74,6 +75,7 @@ var problems = func() (all [numProblems]Problem) {
 		all[id] = p
 	}
 	add(badRequest, 400, "bad_request", "The request is not HTTP/1.1.")
+	add(proxyHeader, 400, "proxy_header", "A PROXY header came from a peer that is not trusted to send one.")
 	add(bareLF, 400, "bare_lf", "A line of the request's head does not end with CRLF.")
 	add(folded, 400, "folded_field", "A header field goes over more than one line.")
 	add(badField, 400, "bad_field", "A header field's name is empty or has a character that names do not have.")

@@ -19,6 +19,8 @@ import (
 // Config is what a [Server] serves. It is not to be changed after [Server.Update].
 type Config struct {
 	Routes []Route
+	// ProxyProtocol says, by name of listener, from whom PROXY headers are read; without an entry from nobody.
+	ProxyProtocol map[string]*ProxyProtocol
 	// Trusted are, by name of listener, the networks whose X-Forwarded-* and Forwarded fields are believed and added
 	// to. From anybody else they are replaced.
 	Trusted map[string][]netip.Prefix

@@ -28,7 +28,8 @@ type Server struct {
 	table  atomic.Pointer[table]
 	stats  serverCounters
 
-	explained explanations
+	explained    explanations
+	introduction complaint // of PROXY headers that are missing or bad
 
 	stopping atomic.Bool
 	draining chan struct{} // closed by Shutdown

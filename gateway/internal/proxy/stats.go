@@ -21,15 +21,16 @@ type gauge struct {
 
 // serverCounters count what belongs to no route.
 type serverCounters struct {
-	unrouted     routeCounters
-	rejected     [numProblems]counter
-	aborted      counter // responses that were cut off
-	clientsGone  counter // clients that went away before they had their answer
-	tunnels      gauge   // open ones
-	handshakes   counter // TLS handshakes that failed
-	turnedAway   counter // connections of clients that had as many as they may
-	panics       counter
-	acceptErrors counter
+	unrouted      routeCounters
+	rejected      [numProblems]counter
+	aborted       counter // responses that were cut off
+	clientsGone   counter // clients that went away before they had their answer
+	tunnels       gauge   // open ones
+	handshakes    counter // TLS handshakes that failed
+	turnedAway    counter // connections of clients that had as many as they may
+	introductions counter // PROXY headers that were missing or bad
+	panics        counter
+	acceptErrors  counter
 }
 
 // routeCounters count requests by the class of the status they were answered with: 1 is 1xx and so on.
@@ -85,17 +86,18 @@ func (h *histogram) observe(d time.Duration) {
 
 // Stats is a copy of everything the data plane counts.
 type Stats struct {
-	Routes       []RouteStats
-	Clusters     []ClusterStats
-	Rejected     map[string]uint64 // by Problem.Name; also those within a cluster
-	Aborted      uint64            // responses that were cut off, by either side
-	ClientsGone  uint64            // before they had their answer
-	Tunnels      int64             // open ones
-	Handshakes   uint64            // TLS handshakes that failed
-	TurnedAway   uint64            // connections of clients that had as many as they may
-	Panics       uint64
-	AcceptErrors uint64
-	Connections  int // from clients
+	Routes        []RouteStats
+	Clusters      []ClusterStats
+	Rejected      map[string]uint64 // by Problem.Name; also those within a cluster
+	Aborted       uint64            // responses that were cut off, by either side
+	ClientsGone   uint64            // before they had their answer
+	Tunnels       int64             // open ones
+	Handshakes    uint64            // TLS handshakes that failed
+	Introductions uint64            // connections of trusted peers that were closed for want of a good PROXY header
+	TurnedAway    uint64            // connections of clients that had as many as they may
+	Panics        uint64
+	AcceptErrors  uint64
+	Connections   int // from clients
 }
 
 // RouteStats counts the requests of one route. Route and Cluster are "" for those that matched none.
@@ -136,7 +138,8 @@ func (s *Server) Stats() Stats {
 	st := Stats{
 		Rejected: map[string]uint64{}, Aborted: s.stats.aborted.Load(), Panics: s.stats.panics.Load(),
 		ClientsGone: s.stats.clientsGone.Load(), Tunnels: s.stats.tunnels.Load(), TurnedAway: s.stats.turnedAway.Load(), Handshakes: s.stats.handshakes.Load(),
-		AcceptErrors: s.stats.acceptErrors.Load(), Routes: []RouteStats{s.stats.unrouted.read()},
+		Introductions: s.stats.introductions.Load(),
+		AcceptErrors:  s.stats.acceptErrors.Load(), Routes: []RouteStats{s.stats.unrouted.read()},
 	}
 	for id := noProblem + 1; id < numProblems; id++ {
 		st.Rejected[problems[id].Name] = s.stats.rejected[id].Load()

@@ -39,6 +39,7 @@ type Conn struct {
 	idleSince       int64
 	readBy, writeBy int64 // deadlines that the socket has, as [now] counts
 
+	single  bool // begun with a PROXY header: not used again
 	reused  bool
 	written bool // the request is out in full
 	sent    atomic.Bool
@@ -196,7 +197,7 @@ func (c *Conn) Release() {
 		c.pool.close(c, Broken)
 	case c.br.Buffered() > 0:
 		c.pool.close(c, Poisoned)
-	case !c.keepAlive:
+	case !c.keepAlive || c.single:
 		c.pool.close(c, Closing)
 	default:
 		c.pool.put(c)

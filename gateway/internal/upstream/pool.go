@@ -20,6 +20,7 @@ type Config struct {
 	Queue          int           // requests that may wait for a slot; default 128, negative is none
 	QueueTimeout   time.Duration // how long they wait; default 100 ms
 	ConnectTimeout time.Duration // TLS included; default 1 s
+	ProxyProtocol  int           // version of the PROXY header that each connection begins with, see [Pool.TakeFor]; 0 is none
 	HTTP2          bool          // requests share connections of HTTP/2; MaxConns bounds how many requests there are at once
 	// TLS gives the configuration for a connection that is about to be made, which has to verify the endpoint's name. It gives
 	// the same pointer until something changes; connections that another one was made with are not used again. nil: no TLS.
@@ -133,7 +134,7 @@ func (p *Pool) TakeContext(ctx context.Context, d time.Duration) (*Conn, error) 
 		p.mu.Lock()
 		n := len(p.idle) - 1
 		if n < 0 {
-			return p.takeSlot(ctx, d) // unlocks
+			return p.takeSlot(ctx, d, nil) // unlocks
 		}
 		c := p.idle[n]
 		p.idle[n] = nil
@@ -153,6 +154,12 @@ func (p *Pool) TakeFresh(d time.Duration) (*Conn, error) {
 
 // TakeFreshContext is TakeFresh that ends with an error of class Cancelled when ctx does.
 func (p *Pool) TakeFreshContext(ctx context.Context, d time.Duration) (*Conn, error) {
+	return p.TakeFor(ctx, d, nil)
+}
+
+// TakeFor is TakeFreshContext of a connection that begins with header and, if that is not nil, is of one request alone: the
+// endpoint takes whatever comes on it for that client's.
+func (p *Pool) TakeFor(ctx context.Context, d time.Duration, header []byte) (*Conn, error) {
 	p.mu.Lock()
 	if len(p.idle) > 0 && p.open >= p.limits.Load().MaxConns {
 		oldest := p.idle[0]
@@ -161,8 +168,11 @@ func (p *Pool) TakeFreshContext(ctx context.Context, d time.Duration) (*Conn, er
 		p.close(oldest, Expired)
 		p.mu.Lock()
 	}
-	return p.takeSlot(ctx, d)
+	return p.takeSlot(ctx, d, header)
 }
+
+// ProxyProtocol returns the version of the PROXY headers that the endpoint wants, 0 if it wants none.
+func (p *Pool) ProxyProtocol() int { return p.limits.Load().ProxyProtocol }
 
 // revive makes an idle connection ready for a request, or closes it.
 func (p *Pool) revive(c *Conn, d time.Duration) bool {
@@ -185,7 +195,7 @@ func (p *Pool) revive(c *Conn, d time.Duration) bool {
 	return false
 }
 
-func (p *Pool) dial(ctx context.Context, d time.Duration) (*Conn, error) {
+func (p *Pool) dial(ctx context.Context, d time.Duration, header []byte) (*Conn, error) {
 	if p.limits.Load().HTTP2 {
 		c := p.newCall(d)
 		p.mu.Lock()
@@ -197,7 +207,13 @@ func (p *Pool) dial(ctx context.Context, d time.Duration) (*Conn, error) {
 	ctx, cancel := context.WithTimeout(ctx, min(d, p.limits.Load().ConnectTimeout))
 	defer cancel()
 	nc, err := p.dialer.DialContext(ctx, "tcp", p.address)
+	if err == nil && header != nil {
+		_, err = nc.Write(header) // into an empty buffer: it does not wait
+	}
 	if err != nil {
+		if nc != nil {
+			_ = nc.Close()
+		}
 		p.failed.Add(1)
 		p.slotFreed(nil)
 		return nil, &Error{Class: dialClass(err), Err: err}
@@ -212,7 +228,7 @@ func (p *Pool) dial(ctx context.Context, d time.Duration) (*Conn, error) {
 		return nil, err
 	}
 	c := newConn(p, tcp, s)
-	c.secured = config
+	c.secured, c.single = config, header != nil
 	p.mu.Lock()
 	p.link(c)
 	p.mu.Unlock()
@@ -252,7 +268,7 @@ func (p *Pool) put(c *Conn) {
 	c.idleSince = now()
 	c.end()
 	p.mu.Lock()
-	if p.closed {
+	if p.closed || p.ProxyProtocol() != 0 {
 		p.mu.Unlock()
 		p.close(c, Expired)
 		return

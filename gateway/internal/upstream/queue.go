@@ -13,12 +13,13 @@ type waiter struct {
 	gone bool
 }
 
-// takeSlot dials if there is room for one more connection, else waits for one. It is called with mu held.
-func (p *Pool) takeSlot(ctx context.Context, d time.Duration) (*Conn, error) {
+// takeSlot dials if there is room for one more connection, else waits for one. With a header, see [Pool.TakeFor], it dials in
+// any case. It is called with mu held.
+func (p *Pool) takeSlot(ctx context.Context, d time.Duration, header []byte) (*Conn, error) {
 	if p.open < p.limits.Load().MaxConns {
 		p.open++
 		p.mu.Unlock()
-		return p.dial(ctx, d)
+		return p.dial(ctx, d, header)
 	}
 	if p.waiting >= p.limits.Load().Queue {
 		p.mu.Unlock()
@@ -50,14 +51,16 @@ func (p *Pool) takeSlot(ctx context.Context, d time.Duration) (*Conn, error) {
 	}
 	left := d - time.Duration(now()-began)
 	if c != nil {
-		if p.revive(c, left) {
+		if header != nil {
+			p.close(c, Expired)
+		} else if p.revive(c, left) {
 			return c, nil
 		}
 		p.mu.Lock()
-		p.open++ // revive closed it: its slot is ours, whoever else got it meanwhile
+		p.open++ // it was closed: its slot is ours, whoever else got it meanwhile
 		p.mu.Unlock()
 	}
-	return p.dial(ctx, left)
+	return p.dial(ctx, left, header)
 }
 
 // giveUp takes w out of the queue, unless it was served in the very moment.
