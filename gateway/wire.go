@@ -229,6 +229,8 @@ func affinity(a *config.Affinity) proxy.Affinity {
 		return proxy.Affinity{Source: proxy.HeaderKey, Name: a.Header}
 	case a.Cookie != "":
 		return proxy.Affinity{Source: proxy.CookieKey, Name: a.Cookie}
+	case a.ClientIdentity:
+		return proxy.Affinity{Source: proxy.ClientIdentityKey}
 	case a.ClientIP:
 		return proxy.Affinity{Source: proxy.ClientIPKey}
 	case a.Path:

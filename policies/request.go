@@ -105,6 +105,8 @@ const (
 	AttrRoute
 	AttrCluster
 	AttrClientIP
+	AttrClientIdentity // whom the client's certificate, which was verified, is for
+	NumAttrs
 )
 
 // Attrs gives text of the request in hand. What it returns is valid during the call of the policy alone.

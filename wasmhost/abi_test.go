@@ -168,6 +168,7 @@ func TestLayouts(t *testing.T) {
 			{int(policies.AttrRoute), 6, "6 route"},
 			{int(policies.AttrCluster), 7, "7 cluster"},
 			{int(policies.AttrClientIP), 8, "8 client ip"},
+			{int(policies.AttrClientIdentity), 9, "9 client identity"},
 		}},
 		{"## 6. Life", "## 7", []field{
 			{initFuel, 50_000_000, "instantiate + init 50 M"},

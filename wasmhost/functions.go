@@ -61,7 +61,7 @@ var hostFunctions = []hostFunction{
 	}},
 	{"attr", fuel.Sig(types{i32, i32, i32}, types{i32}), duringPick, func(c *callContext, s []uint64) {
 		switch a := policies.Attr(uint32(s[0])); {
-		case s[0]&none < uint64(policies.AttrPath) || s[0]&none > uint64(policies.AttrClientIP):
+		case s[0]&none < uint64(policies.AttrPath) || s[0]&none >= uint64(policies.NumAttrs):
 			s[0] = fail(badID)
 		case a == policies.AttrCluster:
 			s[0] = write(c, s[1], s[2], c.in.cluster)

@@ -11,6 +11,7 @@ import (
 	"encoding/pem"
 	"math/big"
 	"net"
+	"net/url"
 	"testing"
 	"time"
 )
@@ -27,7 +28,7 @@ type Authority struct {
 // Leaf says what a certificate is for. What is left out is from an hour ago to a year ahead, with a key for ECDSA.
 type Leaf struct {
 	Common      string   // the common name
-	Names       []string // of hosts, or IP addresses
+	Names       []string // of hosts, IP addresses, or URIs
 	From, Until time.Time
 	RSA         bool
 }
@@ -74,6 +75,8 @@ func (a *Authority) Issue(tb testing.TB, l Leaf) (cert, key []byte) {
 	for _, n := range l.Names {
 		if ip := net.ParseIP(n); ip != nil {
 			template.IPAddresses = append(template.IPAddresses, ip)
+		} else if u, err := url.Parse(n); err == nil && u.IsAbs() {
+			template.URIs = append(template.URIs, u)
 		} else {
 			template.DNSNames = append(template.DNSNames, n)
 		}

@@ -74,19 +74,21 @@ type Step struct {
 
 // Send lets requests come.
 type Send struct {
-	Requests int               `yaml:"requests" default:"1" min:"1" max:"1000000"`
-	Every    time.Duration     `yaml:"every" default:"1ms" min:"0s" max:"1h"`
-	Wait     bool              `yaml:"wait" default:"true"` // until all of them have ended
-	Key      string            `yaml:"key"`                 // affinity key; {i} is the number of the request, from 0
-	Method   string            `yaml:"method" default:"GET" oneof:"GET HEAD POST PUT DELETE CONNECT OPTIONS TRACE PATCH"`
-	Path     string            `yaml:"path" default:"/"`
-	Host     string            `yaml:"host" default:"example.com"`
-	Headers  map[string]string `yaml:"headers"`
-	Cookies  map[string]string `yaml:"cookies"`
-	ClientIP string            `yaml:"client_ip" as:"address" default:"192.0.2.1"`
-	Session  string            `yaml:"session"` // the affinity cookie of that name is kept, and sent; {i} as above
-	Attempts int               `yaml:"attempts" default:"3" min:"1" max:"8"`
-	Deadline time.Duration     `yaml:"deadline" default:"30s" min:"1ms" max:"1h"`
+	Requests       int               `yaml:"requests" default:"1" min:"1" max:"1000000"`
+	Every          time.Duration     `yaml:"every" default:"1ms" min:"0s" max:"1h"`
+	Wait           bool              `yaml:"wait" default:"true"` // until all of them have ended
+	Key            string            `yaml:"key"`                 // affinity key; {i} is the number of the request, from 0
+	Method         string            `yaml:"method" default:"GET" oneof:"GET HEAD POST PUT DELETE CONNECT OPTIONS TRACE PATCH"`
+	Path           string            `yaml:"path" default:"/"`
+	Host           string            `yaml:"host" default:"example.com"`
+	Headers        map[string]string `yaml:"headers"`
+	Cookies        map[string]string `yaml:"cookies"`
+	ClientIP       string            `yaml:"client_ip" as:"address" default:"192.0.2.1"`
+	SNI            string            `yaml:"sni"`
+	ClientIdentity string            `yaml:"client_identity"`
+	Session        string            `yaml:"session"` // the affinity cookie of that name is kept, and sent; {i} as above
+	Attempts       int               `yaml:"attempts" default:"3" min:"1" max:"8"`
+	Deadline       time.Duration     `yaml:"deadline" default:"30s" min:"1ms" max:"1h"`
 }
 
 // Expect says what is to become of the requests of its step.

@@ -33,6 +33,10 @@ func (t *text) Attr(a policies.Attr) []byte {
 		return []byte("test")
 	case policies.AttrClientIP:
 		return []byte(t.send.ClientIP)
+	case policies.AttrSNI:
+		return []byte(t.send.SNI)
+	case policies.AttrClientIdentity:
+		return []byte(t.send.ClientIdentity)
 	}
 	return nil
 }

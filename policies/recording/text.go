@@ -63,6 +63,7 @@ func (t *texts) note(u unheld) {
 var attrNames = [...]string{
 	policies.AttrPath: "path", policies.AttrQuery: "query", policies.AttrHost: "host", policies.AttrMethod: "method",
 	policies.AttrSNI: "sni", policies.AttrRoute: "route", policies.AttrCluster: "cluster", policies.AttrClientIP: "client ip",
+	policies.AttrClientIdentity: "client identity",
 }
 
 // Attr implements policies.Attrs.

@@ -407,7 +407,7 @@ func TestConstantsAreThoseOfTheHost(t *testing.T) {
 	} {
 		wants = append(wants, want{"err", name, int64(c), "TLS_FAILED"})
 	}
-	for a, name := range []string{"PATH", "QUERY", "HOST", "METHOD", "SNI", "ROUTE", "CLUSTER", "CLIENT_IP"} {
+	for a, name := range []string{"PATH", "QUERY", "HOST", "METHOD", "SNI", "ROUTE", "CLUSTER", "CLIENT_IP", "CLIENT_IDENTITY"} {
 		wants = append(wants, want{"attr", name, int64(policies.AttrPath) + int64(a), ""})
 	}
 	for _, language := range []string{"c", "assemblyscript", "rust", "zig", "go"} {

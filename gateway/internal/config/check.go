@@ -219,7 +219,10 @@ func (c *checker) cluster(k *Cluster, path string) {
 		c.fail(path+".policy", form.Quote(k.Policy), "a name under policies, or a built-in: "+strings.Join(c.builtIns, ", ")+form.Nearest(k.Policy, known))
 	}
 	if a := k.Affinity; a != nil {
-		c.one(path+".affinity", "header, cookie, client_ip, path, query", a.Header != "", a.Cookie != "", a.ClientIP, a.Path, a.Query != "")
+		c.one(path+".affinity", "header, cookie, client_ip, client_identity, path, query", a.Header != "", a.Cookie != "", a.ClientIP, a.ClientIdentity, a.Path, a.Query != "")
+		if a.ClientIdentity && !slices.ContainsFunc(c.Listeners, func(l Listener) bool { return l.TLS != nil && l.TLS.ClientCA != "" }) {
+			c.fail(path+".affinity.client_identity", "true, and no listener that asks for certificates", "a listener with tls.client_ca")
+		}
 		if a.SecretFile != "" && a.Cookie == "" {
 			c.fail(path+".affinity.secret_file", "a secret without affinity.cookie", "both or neither: only cookies are authenticated")
 		}

@@ -200,8 +200,10 @@ type Affinity struct {
 	Header   string `yaml:"header" as:"token"`
 	Cookie   string `yaml:"cookie" as:"token"`
 	ClientIP bool   `yaml:"client_ip"`
-	Path     bool   `yaml:"path"`
-	Query    string `yaml:"query"` // the name of a parameter
+	// ClientIdentity takes whom the client's certificate is for.
+	ClientIdentity bool   `yaml:"client_identity"`
+	Path           bool   `yaml:"path"`
+	Query          string `yaml:"query"` // the name of a parameter
 
 	SecretFile string `yaml:"secret_file" as:"file"` // absolute; what Cookie's tokens are authenticated with
 }

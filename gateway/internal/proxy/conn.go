@@ -48,6 +48,8 @@ type conn struct {
 	port       uint16
 	ip         []byte // of the client, as X-Forwarded-For has it
 	forwarded  string // the same as Forwarded has it
+	sni        []byte // the name that the client asked for in TLS
+	identity   []byte // whom the certificate is for that was verified; empty if there is none
 	clientCert []byte // that was verified, as Client-Cert has it (RFC 9440); empty if there is none
 	scheme     string // that the client used, http or https
 	local      string // host:port that the client connected to

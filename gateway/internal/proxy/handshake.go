@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"crypto/tls"
+	"crypto/x509"
 	"encoding/base64"
 	"net"
 	"slices"
@@ -56,11 +57,24 @@ func (c *conn) secure(config *tls.Config) {
 	if c.protocol = speaksHTTP1; t.ConnectionState().NegotiatedProtocol == speaksHTTP2 {
 		c.protocol = speaksHTTP2
 	}
+	c.sni = []byte(t.ConnectionState().ServerName)
 	if chains := t.ConnectionState().VerifiedChains; len(chains) > 0 {
-		der := chains[0][0].Raw
-		c.clientCert = append(base64.StdEncoding.AppendEncode([]byte{':'}, der), ':')
+		leaf := chains[0][0]
+		c.identity = identityOf(leaf)
+		c.clientCert = append(base64.StdEncoding.AppendEncode([]byte{':'}, leaf.Raw), ':')
 	}
 	c.describe()
+}
+
+// identityOf returns whom a certificate is for, as policies are told.
+func identityOf(leaf *x509.Certificate) []byte {
+	switch {
+	case len(leaf.URIs) > 0:
+		return []byte("URI:" + leaf.URIs[0].String())
+	case len(leaf.DNSNames) > 0:
+		return []byte("DNS:" + leaf.DNSNames[0])
+	}
+	return []byte(leaf.Subject.String())
 }
 
 // beginsWith waits until it is clear whether what comes begins with text. It is still to be read.

@@ -118,11 +118,11 @@ func TestResponseHeaders(t *testing.T) {
 
 func TestPolicySees(t *testing.T) {
 	var seen policies.Request
-	var text [8]string
+	var text [policies.NumAttrs - 1]string
 	var header, cookie string
 	policy := picker(func(r *policies.Request, _ *policies.View) int {
 		seen = *r
-		for a := policies.AttrPath; a <= policies.AttrClientIP; a++ {
+		for a := policies.AttrPath; a < policies.NumAttrs; a++ {
 			text[a-1] = string(r.Attrs.Attr(a))
 		}
 		h, _ := r.Attrs.Header("x-user")
@@ -159,7 +159,7 @@ func TestPolicySees(t *testing.T) {
 		}
 	}
 	keyOf(Affinity{}, "X-User: me", "Cookie: sid=abc")
-	if got, want := strings.Join(text[:], "|"), "/p/q|user=7&x=1|test|GET||all|web|127.0.0.1"; got != want {
+	if got, want := strings.Join(text[:], "|"), "/p/q|user=7&x=1|test|GET||all|web|127.0.0.1|"; got != want {
 		t.Errorf("attributes %s; want %s", got, want)
 	}
 	if header != "me" || cookie != "abc" {
@@ -168,5 +168,8 @@ func TestPolicySees(t *testing.T) {
 	if want := policies.Idempotent | policies.Replayable; seen.Flags != want || seen.Method != policies.MethodGet || seen.Deadline <= 0 || seen.Now == 0 ||
 		seen.Last.Endpoint != policies.None || seen.StickyEP != policies.None || netip.AddrFrom16(seen.ClientIP).Unmap().String() != "127.0.0.1" || seen.ClientPort == 0 {
 		t.Errorf("%+v", seen)
+	}
+	if keyOf(Affinity{}, "Connection: upgrade", "Upgrade: websocket"); seen.Flags&policies.Upgrade == 0 {
+		t.Errorf("a request for an upgrade has flags %b", seen.Flags)
 	}
 }

@@ -19,6 +19,8 @@ func (x *exchange) key(clientIP []byte) ([]byte, bool) {
 		return x.head.cookie(a.Name)
 	case ClientIPKey:
 		return clientIP, true
+	case ClientIdentityKey:
+		return x.conn.identity, len(x.conn.identity) > 0
 	case PathKey:
 		return x.path, true
 	case QueryKey:
@@ -57,6 +59,10 @@ func (a *attrs) Attr(n policies.Attr) []byte {
 		return a.host
 	case policies.AttrMethod:
 		return a.header.Method()
+	case policies.AttrSNI:
+		return a.conn.sni
+	case policies.AttrClientIdentity:
+		return a.conn.identity
 	case policies.AttrRoute:
 		return a.route.stats.name
 	case policies.AttrCluster:

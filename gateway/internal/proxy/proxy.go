@@ -83,6 +83,7 @@ const (
 	HeaderKey
 	CookieKey
 	ClientIPKey
+	ClientIdentityKey // whom the client's certificate is for
 	PathKey
 	QueryKey // the whole query string, or one parameter of it if Affinity.Name is set
 )

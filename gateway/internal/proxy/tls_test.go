@@ -12,11 +12,14 @@ import (
 	"math/big"
 	"net"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/cespare/xxhash/v2"
 	"github.com/weir-lb/weir/gateway/gatewaytest"
+	"github.com/weir-lb/weir/policies"
 )
 
 // identity is a certificate for shop.example.com, and what trusts it.
@@ -61,6 +64,51 @@ func (g *gateway) dialTLS(config *tls.Config) *tls.Conn {
 	g.tb.Cleanup(func() { _ = c.Close() })
 	_ = c.SetDeadline(time.Now().Add(20 * time.Second))
 	return c
+}
+
+func TestPoliciesSeeTLS(t *testing.T) {
+	var got []string
+	see := picker(func(r *policies.Request, _ *policies.View) int {
+		got = []string{string(r.Attrs.Attr(policies.AttrSNI)), string(r.Attrs.Attr(policies.AttrClientIdentity))}
+		if r.Flags&policies.TLS != 0 {
+			got = append(got, "TLS")
+		}
+		if r.Flags&policies.HasKey != 0 && r.KeyHash == xxhash.Sum64String(got[1]) {
+			got = append(got, "keyed")
+		}
+		return 0
+	})
+	authority := gatewaytest.NewAuthority(t, "clients")
+	for _, c := range []struct {
+		name string
+		leaf gatewaytest.Leaf
+		want []string
+	}{
+		{"no certificate", gatewaytest.Leaf{}, []string{"shop.example.com", "", "TLS"}},
+		{"URIs come first", gatewaytest.Leaf{Names: []string{"a", "spiffe://example.com/web"}}, []string{"shop.example.com", "URI:spiffe://example.com/web", "TLS", "keyed"}},
+		{"then DNS names", gatewaytest.Leaf{Common: "c", Names: []string{"a", "b"}}, []string{"shop.example.com", "DNS:a", "TLS", "keyed"}},
+		{"then the subject", gatewaytest.Leaf{Common: "c"}, []string{"shop.example.com", "CN=c", "TLS", "keyed"}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			g, config := secured(t, options{policy: see, route: Route{Affinity: Affinity{Source: ClientIdentityKey}}}, gatewaytest.NewEndpoint(t))
+			server := g.config.TLS["http"]
+			server.ClientCAs, server.ClientAuth = authority.Pool, tls.VerifyClientCertIfGiven
+			if c.leaf.Common+strings.Join(c.leaf.Names, "") != "" {
+				certificate, err := tls.X509KeyPair(authority.Issue(t, c.leaf))
+				if err != nil {
+					t.Fatal(err)
+				}
+				config.Certificates = []tls.Certificate{certificate}
+			}
+			conn := g.dialTLS(config)
+			if _, err := io.WriteString(conn, gatewaytest.Head("GET", "/")); err != nil {
+				t.Fatal(err)
+			}
+			if r, err := http.ReadResponse(bufio.NewReader(conn), nil); err != nil || r.StatusCode != 200 || !slices.Equal(got, c.want) {
+				t.Errorf("%v, %v: the policy sees %q, want %q", r, err, got, c.want)
+			}
+		})
+	}
 }
 
 func TestTLS(t *testing.T) {

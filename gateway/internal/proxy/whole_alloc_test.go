@@ -21,7 +21,7 @@ func (p *busybody) Build(*policies.Table) (policies.Picker, error) { return p, n
 
 func (p *busybody) Pick(r *policies.Request, _ *policies.View) int {
 	r.SetSticky, r.Timeout = true, time.Second
-	for a := policies.AttrPath; a <= policies.AttrClientIP; a++ {
+	for a := policies.AttrPath; a < policies.NumAttrs; a++ {
 		r.Attrs.Attr(a)
 	}
 	return 0

@@ -46,7 +46,7 @@ export const NONE: u32 = 0xffffffff; // no endpoint (sticky_ep), no deadline, no
 // the bytes that it reads or writes.
 export const NOT_FOUND: i32 = -1, BAD_ID: i32 = -2, NOT_NOW: i32 = -3, LIMIT: i32 = -4, FEATURE_OFF: i32 = -5;
 export enum Level { DEBUG, INFO, WARN, ERROR }
-export enum Attr { PATH = 1, QUERY, HOST, METHOD, SNI, ROUTE, CLUSTER, CLIENT_IP }
+export enum Attr { PATH = 1, QUERY, HOST, METHOD, SNI, ROUTE, CLUSTER, CLIENT_IP, CLIENT_IDENTITY }
 export enum Metric { COUNTER, GAUGE }
 
 // Anywhere.

@@ -113,7 +113,8 @@ _Static_assert(sizeof(lb_feedback_record) == 32, "feedback record");
 enum lb_status { LB_NOT_FOUND = -1, LB_BAD_ID = -2, LB_NOT_NOW = -3, LB_LIMIT = -4, LB_FEATURE_OFF = -5 };
 enum lb_level { LB_DEBUG, LB_INFO, LB_WARN, LB_ERROR };
 enum lb_attr_name {
-  LB_ATTR_PATH = 1, LB_ATTR_QUERY, LB_ATTR_HOST, LB_ATTR_METHOD, LB_ATTR_SNI, LB_ATTR_ROUTE, LB_ATTR_CLUSTER, LB_ATTR_CLIENT_IP
+  LB_ATTR_PATH = 1, LB_ATTR_QUERY, LB_ATTR_HOST, LB_ATTR_METHOD, LB_ATTR_SNI, LB_ATTR_ROUTE, LB_ATTR_CLUSTER, LB_ATTR_CLIENT_IP,
+  LB_ATTR_CLIENT_IDENTITY
 };
 enum lb_metric_kind { LB_COUNTER, LB_GAUGE };
 

@@ -19,6 +19,7 @@ const (
 	AttrRoute
 	AttrCluster
 	AttrClientIP
+	AttrClientIdentity
 )
 
 // What host functions answer below 0.

@@ -111,6 +111,7 @@ pub mod attr {
     pub const ROUTE: i32 = 6;
     pub const CLUSTER: i32 = 7;
     pub const CLIENT_IP: i32 = 8;
+    pub const CLIENT_IDENTITY: i32 = 9;
 }
 
 // What host functions answer below 0.

@@ -64,7 +64,7 @@ pub const Method = enum(u8) { other, get, head, post, put, delete, connect, opti
 /// How an attempt ended: last_err of a request, err of a feedback record.
 pub const Err = enum(u16) { ok, refused, connect_timeout, reset, header_timeout, body_timeout, tls, unresolvable, malformed, pool_exhausted, cancelled, bad_status };
 /// What host.attr is asked for.
-pub const Attr = enum(i32) { path = 1, query, host, method, sni, route, cluster, client_ip };
+pub const Attr = enum(i32) { path = 1, query, host, method, sni, route, cluster, client_ip, client_identity };
 
 // What host functions answer below 0.
 pub const NOT_FOUND: i32 = -1;
