@@ -183,9 +183,6 @@ func (x *exchange) describe(trusted bool, seq uint64) {
 	if x.conn.scheme == "https" {
 		r.Flags |= policies.TLS
 	}
-	if x.upgrade != nil {
-		r.Flags |= policies.Upgrade
-	}
 	if key, ok := x.key(r.ClientIP[:]); ok {
 		r.KeyHash = xxhash.Sum64(key)
 		r.Flags |= policies.HasKey

@@ -117,6 +117,7 @@ func (x *exchange) dropHopByHop() problemID {
 	}
 	if l := h.first(upgradeField); upgrade && l != nil && !x.http10 && !x.http2 && x.body.ended && equalFold(h.value(l), "websocket") {
 		x.upgrade = h.value(l)
+		x.req.Flags |= policies.Upgrade
 	}
 	return noProblem
 }
