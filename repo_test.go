@@ -31,7 +31,7 @@ var mayImport = map[string][]string{
 	"gateway":                      {"gateway/internal/...", "discovery", "discovery/consul", "wasmhost", "policies", "policies/recording"},
 	"gateway/internal/proxy":       {"gateway/internal/chunked", "gateway/internal/cluster", "gateway/internal/proxyproto", "gateway/internal/upstream", "policies"},
 	"gateway/internal/upstream":    {"gateway/internal/chunked", "policies"},
-	"gateway/internal/config":      {"internal/form"},
+	"gateway/internal/config":      {"gateway/internal/certs", "internal/form"},
 	"gateway/internal/cluster":     {"gateway/internal/proxyproto", "policies", "discovery"},
 	"policies/policytest":          {"policies"},
 	"policies/recording":           {"policies"},

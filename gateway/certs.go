@@ -24,7 +24,7 @@ func tlsSpec(cfg *config.Config) certs.Spec {
 		}
 		path := fmt.Sprintf("listeners[%d].tls", i)
 		ls := certs.ListenerSpec{
-			Path: path, ClientCA: l.TLS.ClientCA, Optional: l.TLS.ClientAuth == "optional", MinVersion: config.Version(l.TLS.MinVersion), ALPN: alpn,
+			Path: path, ClientCA: l.TLS.ClientCA, Optional: l.TLS.ClientAuth == "optional", MinVersion: config.Version(l.TLS.MinVersion), Ciphers: l.TLS.Ciphers, ALPN: alpn,
 		}
 		for k, p := range l.TLS.Certificates {
 			if p.Cert != "" && p.Key != "" {

@@ -63,9 +63,11 @@ func TestWhatIsSpoken(t *testing.T) {
 	pair := d.issue("a", named("a.example"))
 	strict := of(pair)
 	strict.MinVersion, strict.ALPN = tls.VersionTLS13, []string{"h2", "http/1.1"}
+	narrow := of(pair)
+	narrow.Ciphers = []string{"TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384"}
 	s := New(new(clock).now)
-	commit(t, s, Spec{Listeners: map[string]ListenerSpec{"web": of(pair), "strict": strict}})
-	web, only13 := listen(t, s.Listener("web").Config()), listen(t, s.Listener("strict").Config())
+	commit(t, s, Spec{Listeners: map[string]ListenerSpec{"web": of(pair), "strict": strict, "narrow": narrow}})
+	web, only13, only384 := listen(t, s.Listener("web").Config()), listen(t, s.Listener("strict").Config()), listen(t, s.Listener("narrow").Config())
 	for name, tc := range map[string]struct {
 		address string
 		config  *tls.Config
@@ -73,6 +75,8 @@ func TestWhatIsSpoken(t *testing.T) {
 	}{
 		"1.2_with_AEAD_and_ECDHE":  {web, &tls.Config{MaxVersion: tls.VersionTLS12, NextProtos: []string{"http/1.1"}}, "http/1.1"},
 		"1.2_with_CBC_alone":       {web, &tls.Config{MaxVersion: tls.VersionTLS12, CipherSuites: []uint16{tls.TLS_ECDHE_ECDSA_WITH_AES_128_CBC_SHA}}, ""},
+		"1.2_with_what_is_named":   {only384, &tls.Config{MaxVersion: tls.VersionTLS12, CipherSuites: []uint16{tls.TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384}, NextProtos: []string{"http/1.1"}}, "http/1.1"},
+		"1.2_with_another":         {only384, &tls.Config{MaxVersion: tls.VersionTLS12, CipherSuites: []uint16{tls.TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256}}, ""},
 		"1.1":                      {web, &tls.Config{MinVersion: tls.VersionTLS10, MaxVersion: tls.VersionTLS11}, ""},
 		"1.2_where_1.3_is_wanted":  {only13, &tls.Config{MaxVersion: tls.VersionTLS12}, ""},
 		"the_first_of_the_gateway": {only13, &tls.Config{NextProtos: []string{"http/1.1", "h2"}}, "h2"},

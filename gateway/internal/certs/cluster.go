@@ -29,7 +29,7 @@ func (c *Cluster) publish(spec ClusterSpec, pairs []*material, ca *material, clo
 	}
 	c.of = of
 	config := &tls.Config{
-		Time: clock, RootCAs: poolOf(ca), ServerName: spec.ServerName, MinVersion: spec.MinVersion, CipherSuites: suites12,
+		Time: clock, RootCAs: poolOf(ca), ServerName: spec.ServerName, MinVersion: spec.MinVersion, CipherSuites: suites(nil),
 	}
 	if of.pair != nil {
 		cert := of.pair.cert

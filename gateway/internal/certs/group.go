@@ -4,7 +4,9 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"fmt"
+	"maps"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -126,12 +128,27 @@ func (g *group) publish(clock func() time.Time) {
 	}
 }
 
-// suites12 are the cipher suites of TLS 1.2: forward secrecy and authenticated encryption (RFC 9325, section 4.2). Those of
-// 1.3 are all of that kind.
-var suites12 = []uint16{
-	tls.TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256, tls.TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256,
-	tls.TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384, tls.TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384,
-	tls.TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256, tls.TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256,
+// CipherSuites are those of TLS 1.2 that can be spoken, by IANA name: all with forward secrecy and authenticated encryption
+// (RFC 9325, section 4.2). Those of 1.3 are all of that kind, and have no choice.
+var CipherSuites = func() map[string]uint16 {
+	all := map[string]uint16{}
+	for _, s := range tls.CipherSuites() {
+		if strings.Contains(s.Name, "_ECDHE_") && (strings.Contains(s.Name, "_GCM_") || strings.Contains(s.Name, "_CHACHA20_")) {
+			all[s.Name] = s.ID
+		}
+	}
+	return all
+}()
+
+// suites returns the cipher suites of those names, or all if there are none.
+func suites(names []string) (ids []uint16) {
+	if len(names) == 0 {
+		return slices.Collect(maps.Values(CipherSuites)) // crypto/tls has an order of its own
+	}
+	for _, n := range names {
+		ids = append(ids, CipherSuites[n])
+	}
+	return ids
 }
 
 // poolOf returns nil, which stands for none or for the system's, without authorities.

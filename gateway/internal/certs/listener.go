@@ -25,7 +25,7 @@ func (l *Listener) Config() *tls.Config {
 
 func (l *Listener) publish(spec ListenerSpec, pairs []*material, ca *material, clock func() time.Time) {
 	config := &tls.Config{
-		Time: clock, GetCertificate: newChoice(pairs).pick, MinVersion: spec.MinVersion, CipherSuites: suites12, NextProtos: spec.ALPN,
+		Time: clock, GetCertificate: newChoice(pairs).pick, MinVersion: spec.MinVersion, CipherSuites: suites(spec.Ciphers), NextProtos: spec.ALPN,
 		ClientCAs: poolOf(ca),
 	}
 	switch {

@@ -15,6 +15,7 @@ type ListenerSpec struct {
 	ClientCA   string   // a file of certificates that those of clients must lead to; "" asks clients for none
 	Optional   bool     // with ClientCA: clients may have no certificate, but not a wrong one
 	MinVersion uint16   // tls.VersionTLS12 or tls.VersionTLS13
+	Ciphers    []string // of TLS 1.2, in [CipherSuites]; all if empty
 	ALPN       []string // protocols, the preferred first
 }
 

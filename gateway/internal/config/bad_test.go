@@ -158,6 +158,13 @@ func TestBadInput(t *testing.T) {
 				`3:120: listeners[0].tls.min_version: got "1.1", want one of 1.2, 1.3`,
 			},
 		},
+		"ciphers_that_are_not_spoken": {
+			clusters + routes + "listeners: [{address: ':1', tls: {certificates: [{cert: token, key: token}], ciphers: [TLS_RSA_WITH_AES_128_CBC_SHA]}}, {address: ':2', tls: {certificates: [{cert: token, key: token}], min_version: '1.3', ciphers: [TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256]}}]\n",
+			[]string{
+				`3:88: listeners[0].tls.ciphers[0]: got "TLS_RSA_WITH_AES_128_CBC_SHA", want one of TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256, TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384, TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256, TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256, TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384, TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256`,
+				"3:206: listeners[1].tls.ciphers: got ciphers of TLS 1.2, and min_version 1.3, want one of them",
+			},
+		},
 		"clients_verified_by_nothing": {
 			clusters + routes + "listeners: [{address: ':1', tls: {certificates: [{cert: token, key: token}], client_auth: require}}]\n",
 			[]string{"3:91: listeners[0].tls.client_auth: got require without client_ca, want both or neither: nothing else says whose certificates are good"},

@@ -29,6 +29,7 @@ func TestForms(t *testing.T) {
 		"condition": {[]string{"connect", "reset", "timeout", "400", "599"}, []string{"", "200", "600", "5xx", "+50", "0503"}},
 		"consul":    {[]string{"h:8500", "http://h", "https://h:8501", "http://[::1]:8500/", "unix:///run/consul.sock"}, []string{"", "h", "http://", "ftp://h", "http://u:p@h", "http://h?x", "unix://h/x", "unix:///", "http://h:0"}},
 		"host":      {[]string{"example.com", "*.example.com", "127.0.0.1", "[::1]"}, []string{"", "*", "*.", "a.*.b", "h:80", "::1", "*.[::1]", "a/b"}},
+		"cipher":    {[]string{"TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256"}, []string{"", "TLS_AES_128_GCM_SHA256", "TLS_ECDHE_RSA_WITH_AES_128_CBC_SHA"}},
 		"name":      {[]string{"a", "A-b_c.9", strings.Repeat("a", 64)}, []string{"", "a b", "a:b", "a/b", "ä", strings.Repeat("a", 65)}},
 		"prefix":    {[]string{"/", "/a/b%20c"}, []string{"", "a", "/a b", "/a?b", "/a#b", "/ä", "/\n"}},
 		"server":    {[]string{"example.com", "127.0.0.1", "::1"}, []string{"", "*.example.com", "[::1]", "h:80", "a b", "a/b"}},

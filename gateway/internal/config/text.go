@@ -2,12 +2,15 @@ package config
 
 import (
 	"encoding/hex"
+	"maps"
 	"net"
 	"net/netip"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 
+	"github.com/weir-lb/weir/gateway/internal/certs"
 	"github.com/weir-lb/weir/internal/form"
 )
 
@@ -22,6 +25,7 @@ var texts = map[string]form.Text{
 	"file":      {Want: "the name of a readable file"},
 	"folder":    {Want: `the name of a folder, or "" for none`},
 	"host":      {Lower: true, OK: isHostPattern, Want: "a host name without port, or *. and a host name"},
+	"cipher":    {OK: func(s string) bool { return certs.CipherSuites[s] != 0 }, Want: "one of " + strings.Join(slices.Sorted(maps.Keys(certs.CipherSuites)), ", ")},
 	"name":      form.Name,
 	"path":      {Want: "the name of a file"},
 	"prefix":    {OK: func(s string) bool { return isTarget(s) && !strings.ContainsAny(s, "?#") }, Want: "a path that begins with /, without ? and #"},

@@ -14,6 +14,7 @@ type ListenerTLS struct {
 	ClientCA     string    `yaml:"client_ca" as:"file"`                                    // absolute; "" asks clients for no certificate
 	ClientAuth   string    `yaml:"client_auth" default:"require" oneof:"require optional"` // of no meaning without ClientCA
 	MinVersion   string    `yaml:"min_version" default:"1.2" oneof:"1.2 1.3"`
+	Ciphers      []string  `yaml:"ciphers" as:"cipher"` // of TLS 1.2, by IANA name; none stands for all that are safe
 }
 
 // ClusterTLS makes the endpoints of a cluster be spoken to in TLS. Their certificates are always verified.
@@ -47,6 +48,9 @@ func (c *checker) listenerTLS(t *ListenerTLS, path string) {
 	}
 	for i := range t.Certificates {
 		c.pair(&t.Certificates[i], form.Item(path+".certificates", i))
+	}
+	if len(t.Ciphers) > 0 && t.MinVersion == "1.3" {
+		c.fail(path+".ciphers", "ciphers of TLS 1.2, and min_version 1.3", "one of them")
 	}
 	if _, named := c.places[path+".client_auth"]; named && t.ClientCA == "" && !c.paths[path+".client_ca"] {
 		c.fail(path+".client_auth", t.ClientAuth+" without client_ca", "both or neither: nothing else says whose certificates are good")
