@@ -29,8 +29,8 @@ var mayImport = map[string][]string{
 	"internal/experiments/table":   {"internal/experiments"},
 	"internal/form/formtest":       {"internal/form"},
 	"gateway":                      {"gateway/internal/...", "discovery", "discovery/consul", "wasmhost", "policies", "policies/recording"},
-	"gateway/internal/proxy":       {"gateway/internal/chunked", "gateway/internal/cluster", "gateway/internal/proxyproto", "gateway/internal/upstream", "policies"},
-	"gateway/internal/upstream":    {"gateway/internal/chunked", "policies"},
+	"gateway/internal/proxy":       {"gateway/internal/chunked", "gateway/internal/cluster", "gateway/internal/proxyproto", "gateway/internal/socket", "gateway/internal/upstream", "policies"},
+	"gateway/internal/upstream":    {"gateway/internal/chunked", "gateway/internal/socket", "policies"},
 	"gateway/internal/config":      {"gateway/internal/certs", "internal/form"},
 	"gateway/internal/cluster":     {"gateway/internal/proxyproto", "policies", "discovery"},
 	"policies/policytest":          {"policies"},
@@ -55,7 +55,7 @@ var homes = map[string][]string{
 }
 
 // stdOnly holds the packages that depend on the standard library alone.
-var stdOnly = []string{"policies", "discovery", "gateway/internal/certs", "wasmhost/fuel", "policies/policytest", "policies/recording", "policies/sim", "discovery/consul/agent"}
+var stdOnly = []string{"policies", "discovery", "gateway/internal/certs", "gateway/internal/socket", "wasmhost/fuel", "policies/policytest", "policies/recording", "policies/sim", "discovery/consul/agent"}
 
 type pkg struct {
 	Dir, ImportPath, Doc string

@@ -218,12 +218,11 @@ func (x *exchange) release() {
 func (x *exchange) write(c *upstream.Conn) error {
 	n := len(x.out)
 	x.out = append(x.out, x.body.framed()...)
-	_, err := c.Write(x.out)
+	err := c.Ask(x.out)
 	x.out = x.out[:n]
 	if err != nil {
 		return err
 	}
-	c.Written()
 	if x.method.Idempotent() && int(x.req.Attempt)+1 < x.route.Attempts {
 		c.MayBeRescued()
 	}

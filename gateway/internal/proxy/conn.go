@@ -9,6 +9,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/weir-lb/weir/gateway/internal/socket"
 )
 
 // phase is what a client's connection is at. It decides how long a read may take, and what the end of it means.
@@ -35,7 +37,7 @@ var copyBuffers = sync.Pool{New: func() any { return new([copyBuffer]byte) }}
 // conn is a connection from a client. It keeps the deadlines that fasthttp would set anew for every request, and makes
 // a body that was cut off look like one.
 type conn struct {
-	*net.TCPConn
+	*socket.Conn
 	server   *Server
 	listener string // its name
 	number   uint16 // of the listener
@@ -70,7 +72,7 @@ type conn struct {
 }
 
 func (s *Server) newConn(c *net.TCPConn, listener string, number uint16) *conn {
-	w := &conn{TCPConn: c, server: s, listener: listener, number: number, scheme: "http"}
+	w := &conn{Conn: socket.New(c), server: s, listener: listener, number: number, scheme: "http"}
 	w.between(c.RemoteAddr().(*net.TCPAddr).AddrPort(), c.LocalAddr().(*net.TCPAddr).AddrPort())
 	w.describe()
 	return w
@@ -141,27 +143,27 @@ func (c *conn) stream() io.ReadWriter {
 	if c.tls != nil {
 		return c.tls
 	}
-	return socket{c}
+	return wire{c}
 }
 
-// socket is the connection below TLS.
-type socket struct{ *conn }
+// wire is the connection below TLS.
+type wire struct{ *conn }
 
 // Read reads what was read before, then from the socket.
-func (s socket) Read(p []byte) (int, error) {
+func (s wire) Read(p []byte) (int, error) {
 	if len(s.early) > 0 {
 		n := copy(p, s.early)
 		s.early = s.early[n:]
 		return n, nil
 	}
-	return s.TCPConn.Read(p)
+	return s.Conn.Read(p)
 }
 
 // Write writes to the socket.
-func (s socket) Write(p []byte) (int, error) { return s.TCPConn.Write(p) }
+func (s wire) Write(p []byte) (int, error) { return s.Conn.Write(p) }
 
 // Close closes the socket.
-func (s socket) Close() error { return s.TCPConn.Close() }
+func (s wire) Close() error { return s.TCPConn.Close() }
 
 // armRead bounds the next read to d, or up to a thirty-second more: so a deadline serves many reads.
 func (c *conn) armRead(now time.Time, d time.Duration) {

@@ -46,7 +46,7 @@ func (c *conn) Handshake() error {
 // secure ends TLS here. Without it the connection is only to be closed.
 func (c *conn) secure(config *tls.Config) {
 	c.protocol = speaksNothing
-	t := tls.Server(socket{c}, config)
+	t := tls.Server(wire{c}, config)
 	_ = c.TCPConn.SetDeadline(time.Now().Add(c.server.table.Load().HeaderTimeout))
 	if err := t.Handshake(); err != nil {
 		c.server.stats.handshakes.Add(1)

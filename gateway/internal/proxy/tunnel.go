@@ -3,12 +3,11 @@ package proxy
 import (
 	"errors"
 	"io"
-	"net"
 	"sync"
 	"sync/atomic"
 	"time"
 
-	"github.com/weir-lb/weir/gateway/internal/upstream"
+	"github.com/weir-lb/weir/gateway/internal/socket"
 	"github.com/weir-lb/weir/policies"
 )
 
@@ -96,17 +95,17 @@ var tunnelBuffers = sync.Pool{New: func() any { return new([tunnelBuffer]byte) }
 
 // piece passes on what one read brings.
 func (t *tunnel) piece(to, from tunnelEnd) error {
-	var tcp *net.TCPConn // to wait on without a buffer: an idle tunnel has none
+	var tcp *socket.Conn // to wait on without a buffer: an idle tunnel has none
 	switch c := from.(type) {
-	case *net.TCPConn:
+	case *socket.Conn:
 		tcp = c
 	case *conn:
 		if c.tls == nil {
-			tcp = c.TCPConn
+			tcp = c.Conn
 		}
 	}
 	if tcp != nil {
-		if err := upstream.AwaitRead(tcp); err != nil {
+		if err := tcp.Await(); err != nil {
 			return err
 		}
 	}

@@ -8,10 +8,10 @@ import (
 	"net"
 	"sync"
 	"sync/atomic"
-	"syscall"
 	"time"
 
 	"github.com/weir-lb/weir/gateway/internal/chunked"
+	"github.com/weir-lb/weir/gateway/internal/socket"
 )
 
 // readBuffer is the size of the buffer a connection has while a request is on it, and with that the longest response
@@ -23,7 +23,7 @@ var readers = sync.Pool{New: func() any { return bufio.NewReaderSize(nil, readBu
 // Conn is one connection with at most one request on it. One goroutine may read while another writes.
 type Conn struct {
 	pool    *Pool
-	tcp     *net.TCPConn
+	tcp     *socket.Conn
 	stream  stream      // tcp, or TLS over it
 	secured *tls.Config // what TLS was made with
 	call    *call       // a request of HTTP/2 instead of all that; nil with HTTP/1.1
@@ -32,16 +32,13 @@ type Conn struct {
 	rescue     atomic.Uint32 // see Pool.Rescue
 	br         *bufio.Reader // nil while idle
 
-	raw    syscall.RawConn
-	peek   func(fd uintptr) bool // made once: a closure a request would be an allocation a request
-	peeked state
-
 	idleSince       int64
 	readBy, writeBy int64 // deadlines that the socket has, as [now] counts
 
 	single  bool // begun with a PROXY header: not used again
 	reused  bool
 	written bool // the request is out in full
+	unsent  []byte // a request that goes out when its response is first read
 	sent    atomic.Bool
 	got     bool  // a byte of a response has come
 	readErr error // what the socket's last Read said
@@ -61,21 +58,11 @@ type stream interface {
 	CloseWrite() error
 }
 
-func newConn(p *Pool, tcp *net.TCPConn, s stream) *Conn {
-	c := &Conn{pool: p, tcp: tcp, stream: s}
-	c.raw, _ = tcp.SyscallConn() // fails for a nil connection only
-	c.peek = func(fd uintptr) bool {
-		c.peeked = peek(fd)
-		return true
-	}
-	return c
-}
-
 // begin gives the connection what it needs while a request is on it.
 func (c *Conn) begin(reused bool) {
 	c.br = readers.Get().(*bufio.Reader)
 	c.br.Reset((*wire)(c))
-	c.reused, c.written, c.got, c.readErr = reused, false, false, nil
+	c.reused, c.written, c.got, c.readErr, c.unsent = reused, false, false, nil, nil
 	c.sent.Store(false)
 	c.rescue.Store(notForRescue)
 	c.framing, c.left, c.done, c.malformed, c.keepAlive = noBody, 0, false, nil, false
@@ -90,31 +77,13 @@ func (c *Conn) end() {
 	}
 }
 
-// state is what a look at an idle socket found.
-type state uint8
-
-const (
-	quiet    state = iota // nothing, as it should be
-	readable              // bytes that nobody asked for
-	gone                  // closed or reset by the endpoint
-)
-
-// probe looks at the socket without waiting and without taking anything from it.
-func (c *Conn) probe() state {
-	c.peeked = gone
-	if err := c.raw.Read(c.peek); err != nil {
-		return gone
-	}
-	return c.peeked
-}
-
 // wire is the side of a connection that the reader's buffer is filled from.
 type wire Conn
 
 // Read maps the end of the stream to an error, except where the end of the stream is the end of the body: a response
 // that was cut off must not look complete.
 func (w *wire) Read(p []byte) (int, error) {
-	n, err := w.stream.Read(p)
+	n, err := w.receive(p)
 	if n > 0 {
 		w.got = true
 	}
@@ -123,6 +92,19 @@ func (w *wire) Read(p []byte) (int, error) {
 		if err == io.EOF && w.framing != untilClose {
 			err = io.ErrUnexpectedEOF
 		}
+	}
+	return n, err
+}
+
+// receive reads, after it has sent what is left to be sent.
+func (w *wire) receive(p []byte) (int, error) {
+	if w.unsent == nil {
+		return w.stream.Read(p)
+	}
+	sent, n, err := w.tcp.Ask(w.unsent, p)
+	w.unsent = nil
+	if sent > 0 {
+		w.sent.Store(true)
 	}
 	return n, err
 }
@@ -185,6 +167,17 @@ func (c *Conn) Write(p []byte) (int, error) {
 	return n, err
 }
 
+// Ask sends p, which is a whole request, and stays as it is until the head of the response is read: it may go out as late as
+// that.
+func (c *Conn) Ask(p []byte) error {
+	if c.written = true; c.reused && c.stream == stream(c.tcp) { // else it may not be quiet, which socket.Conn.Ask needs
+		c.unsent = p
+		return nil
+	}
+	_, err := c.Write(p)
+	return err
+}
+
 // Written notes that the whole request is out. Without it the connection is not used again.
 func (c *Conn) Written() { c.written = true }
 
@@ -218,7 +211,7 @@ func (c *Conn) Interrupt() {
 	_ = c.tcp.SetDeadline(epoch.Add(1))
 }
 
-// Tunnel is the endpoint's side of a tunnel: a *net.TCPConn, or TLS over one.
+// Tunnel is the endpoint's side of a tunnel: a *socket.Conn, or TLS over one.
 type Tunnel = stream
 
 // Raw gives what comes after a 101 to the caller, with what has come of it already. Abort ends it.
@@ -227,14 +220,4 @@ func (c *Conn) Raw() (early []byte, end Tunnel) {
 	early = append([]byte(nil), early...)
 	c.end()
 	return early, c.stream
-}
-
-// AwaitRead waits, without a buffer, until there is something to read on a socket: bytes, its end, or an error. The read
-// deadline holds.
-func AwaitRead(tcp *net.TCPConn) error {
-	raw, err := tcp.SyscallConn()
-	if err != nil {
-		return err
-	}
-	return raw.Read(func(fd uintptr) bool { return peek(fd) != quiet })
 }

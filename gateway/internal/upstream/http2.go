@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/valyala/fasthttp"
+	"github.com/weir-lb/weir/gateway/internal/socket"
 	"github.com/weir-lb/weir/policies"
 )
 
@@ -59,7 +60,7 @@ func (p *Pool) connect(ctx context.Context, network string) (net.Conn, error) {
 	}
 	config = config.Clone()
 	config.NextProtos = []string{"h2"}
-	s, err := secure(ctx, c.(*net.TCPConn), config)
+	s, err := secure(ctx, socket.New(c.(*net.TCPConn)), config)
 	if err == nil && s.(*tls.Conn).ConnectionState().NegotiatedProtocol != "h2" {
 		err = &Error{Class: policies.TLSFailed, Err: errNotHTTP2}
 	}
@@ -176,11 +177,11 @@ func (k *call) begin(head, rest []byte) error {
 			}
 		},
 		GotConn: func(info httptrace.GotConnInfo) {
+			k.wrote.Store(true) // at any time from now on
 			if info.Reused {
 				k.c.pool.reuses.Add(1)
 			}
 		},
-		WroteHeaders: func() { k.wrote.Store(true) },
 	}))
 	go k.run(r)
 	if k.pipe != nil && len(rest) > 0 {

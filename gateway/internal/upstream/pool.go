@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/weir-lb/weir/gateway/internal/socket"
 	"github.com/weir-lb/weir/policies"
 )
 
@@ -182,12 +183,12 @@ func (p *Pool) revive(c *Conn, d time.Duration) bool {
 		return false
 	}
 	c.arm(t, d)
-	switch c.probe() {
-	case quiet:
+	switch c.tcp.Look() {
+	case socket.Quiet:
 		c.begin(true)
 		p.reuses.Add(1)
 		return true
-	case readable:
+	case socket.Readable:
 		p.close(c, Poisoned)
 	default:
 		p.close(c, Stale)
@@ -218,7 +219,7 @@ func (p *Pool) dial(ctx context.Context, d time.Duration, header []byte) (*Conn,
 		p.slotFreed(nil)
 		return nil, &Error{Class: dialClass(err), Err: err}
 	}
-	tcp := nc.(*net.TCPConn)
+	tcp := socket.New(nc.(*net.TCPConn))
 	config := p.tlsConfig()
 	s, err := secure(ctx, tcp, config)
 	if err != nil {
@@ -227,7 +228,7 @@ func (p *Pool) dial(ctx context.Context, d time.Duration, header []byte) (*Conn,
 		p.slotFreed(nil)
 		return nil, err
 	}
-	c := newConn(p, tcp, s)
+	c := &Conn{pool: p, tcp: tcp, stream: s}
 	c.secured, c.single = config, header != nil
 	p.mu.Lock()
 	p.link(c)
@@ -246,7 +247,7 @@ func (p *Pool) tlsConfig() *tls.Config {
 }
 
 // secure returns what to speak over: TLS if config says how.
-func secure(ctx context.Context, tcp *net.TCPConn, config *tls.Config) (stream, error) {
+func secure(ctx context.Context, tcp *socket.Conn, config *tls.Config) (stream, error) {
 	if config == nil {
 		return tcp, nil
 	}
