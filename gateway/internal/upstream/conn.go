@@ -37,7 +37,7 @@ type Conn struct {
 
 	single  bool // begun with a PROXY header: not used again
 	reused  bool
-	written bool // the request is out in full
+	written bool   // the request is out in full
 	unsent  []byte // a request that goes out when its response is first read
 	sent    atomic.Bool
 	got     bool  // a byte of a response has come
