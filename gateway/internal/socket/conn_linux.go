@@ -6,7 +6,6 @@ import (
 	"net"
 	"os"
 	"syscall"
-	"unsafe"
 )
 
 // Conn is a TCP connection. One goroutine may read while another writes. Deadlines, Close and all else are those of the
@@ -17,8 +16,9 @@ type Conn struct {
 	in, out transfer
 	unsent  []byte // see Ask
 
-	look func(fd uintptr) bool
-	seen State // by look
+	look  func(fd uintptr) bool
+	seen  State // by look
+	first [1]byte
 }
 
 // transfer is a read or a write that is under way. Its function is made once: a closure a call would be an allocation a call.
@@ -34,7 +34,7 @@ func New(c *net.TCPConn) *Conn {
 	s.raw, _ = c.SyscallConn() // fails for a nil connection only
 	s.in.do, s.out.do = s.receive, s.send
 	s.look = func(fd uintptr) bool {
-		s.seen = peek(fd)
+		s.seen = s.peek(fd)
 		return true
 	}
 	return s
@@ -96,7 +96,7 @@ func (c *Conn) receive(fd uintptr) (done bool) {
 		c.unsent = c.unsent[n:]
 		return len(c.unsent) > 0
 	}
-	n, err := recv(fd, c.in.p, 0)
+	n, err := receive(fd, c.in.p, 0)
 	switch {
 	case err == syscall.EAGAIN:
 		return false
@@ -123,34 +123,6 @@ func (c *Conn) send(fd uintptr) (done bool) {
 	return true
 }
 
-// send sends as much of p as the socket takes. Without all of it there is an error.
-func send(fd uintptr, p []byte) (sent int, err syscall.Errno) {
-	for sent < len(p) {
-		n, _, err := syscall.RawSyscall6(syscall.SYS_SENDTO, fd, uintptr(unsafe.Pointer(&p[sent])), uintptr(len(p)-sent), syscall.MSG_NOSIGNAL, 0, 0)
-		switch err {
-		case 0:
-			sent += int(n)
-		case syscall.EINTR:
-		default:
-			return sent, err
-		}
-	}
-	return sent, 0
-}
-
-// recv receives what there is, at most len(p) bytes.
-func recv(fd uintptr, p []byte, flags uintptr) (int, syscall.Errno) {
-	if len(p) == 0 {
-		return 0, 0
-	}
-	for {
-		n, _, err := syscall.RawSyscall6(syscall.SYS_RECVFROM, fd, uintptr(unsafe.Pointer(&p[0])), uintptr(len(p)), flags, 0, 0)
-		if err != syscall.EINTR {
-			return int(n), err
-		}
-	}
-}
-
 // Look looks at what there is to read, without waiting and without taking anything.
 func (c *Conn) Look() State {
 	c.seen = Gone
@@ -162,12 +134,11 @@ func (c *Conn) Look() State {
 
 // Await waits, without a buffer, until there is something to read: bytes, the end, or an error. The read deadline holds.
 func (c *Conn) Await() error {
-	return c.raw.Read(func(fd uintptr) bool { return peek(fd) != Quiet })
+	return c.raw.Read(func(fd uintptr) bool { return c.peek(fd) != Quiet })
 }
 
-func peek(fd uintptr) State {
-	var b [1]byte
-	n, err := recv(fd, b[:], syscall.MSG_PEEK)
+func (c *Conn) peek(fd uintptr) State {
+	n, err := receive(fd, c.first[:], syscall.MSG_PEEK)
 	switch {
 	case err == syscall.EAGAIN:
 		return Quiet
