@@ -109,11 +109,7 @@ func (c *conn) Read(p []byte) (int, error) {
 	was := phase(c.phase.Load())
 	switch was {
 	case waiting:
-		d := t.IdleTimeout
-		if !c.begun {
-			d = t.HeaderTimeout
-		}
-		c.armRead(now, d)
+		c.armWait(t, now)
 	case heading:
 		if c.headBy.IsZero() {
 			c.headBy = now.Add(t.HeaderTimeout)
@@ -136,6 +132,24 @@ func (c *conn) Read(p []byte) (int, error) {
 		err = io.ErrUnexpectedEOF
 	}
 	return n, err
+}
+
+// armWait bounds the wait for a request.
+func (c *conn) armWait(t *table, now time.Time) {
+	d := t.IdleTimeout
+	if !c.begun {
+		d = t.HeaderTimeout
+	}
+	c.armRead(now, d)
+}
+
+// await waits for the first byte of a request, and reports false if none comes. It may be wrong: then Read waits.
+func (c *conn) await() bool {
+	if c.tls != nil || len(c.early) > 0 {
+		return true
+	}
+	c.armWait(c.server.table.Load(), time.Now())
+	return c.Conn.Await() == nil
 }
 
 // stream is what requests are read from and answers written to.

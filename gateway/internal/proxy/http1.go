@@ -40,8 +40,7 @@ var (
 func (s *Server) serveHTTP1(nc net.Conn) error {
 	c := nc.(*conn)
 	l := http1s.Get().(*http1)
-	l.served, l.c, l.br = 0, c, headReaders.Get().(*bufio.Reader)
-	l.br.Reset(c)
+	l.served, l.c = 0, c
 	defer func() {
 		l.dropReader()
 		if cap(l.out) > maxKeptBuffer {
@@ -53,6 +52,17 @@ func (s *Server) serveHTTP1(nc net.Conn) error {
 	for l.next() {
 	}
 	return nil
+}
+
+// await waits for a request without holding a buffer, and then takes one. It reports false if none comes.
+func (l *http1) await() bool {
+	l.dropReader()
+	if !l.c.await() {
+		return false
+	}
+	l.br = headReaders.Get().(*bufio.Reader)
+	l.br.Reset(l.c)
+	return true
 }
 
 func (l *http1) dropReader() {
@@ -67,8 +77,12 @@ func (l *http1) dropReader() {
 func (l *http1) next() bool {
 	c := l.c
 	l.begun, l.broken, l.close = false, false, false
-	if c.enter(waiting); l.br.Buffered() > 0 {
+	c.enter(waiting)
+	switch {
+	case l.br != nil && l.br.Buffered() > 0:
 		c.enter(heading)
+	case !l.await():
+		return false
 	}
 	if err := l.header.Read(l.br); err != nil {
 		l.unreadable(err)

@@ -14,9 +14,12 @@ type Conn struct {
 	*net.TCPConn
 	raw     syscall.RawConn
 	in, out transfer
-	unsent  []byte // see Ask
 
-	look  func(fd uintptr) bool
+	unsent []byte // of what is asked
+	waited bool
+
+	ask, look, await func(fd uintptr) (done bool)
+
 	seen  State // by look
 	first [1]byte
 }
@@ -33,10 +36,18 @@ func New(c *net.TCPConn) *Conn {
 	s := &Conn{TCPConn: c}
 	s.raw, _ = c.SyscallConn() // fails for a nil connection only
 	s.in.do, s.out.do = s.receive, s.send
+	s.ask = func(fd uintptr) bool {
+		if !s.waited {
+			n, _ := send(fd, s.unsent)
+			s.unsent = s.unsent[n:]
+		}
+		return s.again() || len(s.unsent) > 0
+	}
 	s.look = func(fd uintptr) bool {
 		s.seen = s.peek(fd)
 		return true
 	}
+	s.await = func(fd uintptr) bool { return s.again() || s.peek(fd) != Quiet }
 	return s
 }
 
@@ -69,33 +80,23 @@ func (c *Conn) ended(op string, t *transfer, most int, err error) (int, error) {
 	return n, err
 }
 
-// Ask sends what it is given and reads what comes for it. It spares the attempt to read what cannot be there yet, but what
-// was there before it is heard of only with what follows: the connection must have been quiet. sent counts the bytes of
-// send that went out, n those that were read into p.
+// Ask sends p, and waits until there is something to read. What was there before does not end the wait: the connection must
+// have been quiet. n counts the bytes that went out.
 //
-// The poller forgets what it heard of a socket when a read begins. That is before anything is sent here, so the answer is
-// news to it, however fast it comes.
-func (c *Conn) Ask(send, p []byte) (sent, n int, err error) {
-	c.unsent = send
-	n, err = c.Read(p)
-	sent, rest := len(send)-len(c.unsent), c.unsent
+// It spares a read that finds nothing. The poller forgets what it heard of a socket when a read begins; that is before
+// anything is sent here, so the answer is news to it, however fast it comes.
+func (c *Conn) Ask(p []byte) (n int, err error) {
+	c.unsent, c.waited = p, false
+	err = c.raw.Read(c.ask)
+	n, rest := len(p)-len(c.unsent), c.unsent
 	if c.unsent = nil; len(rest) == 0 || err != nil {
-		return sent, n, err
+		return n, err
 	}
-	more, err := c.Write(rest)
-	if err != nil {
-		return sent + more, 0, err
-	}
-	n, err = c.Read(p)
-	return sent + more, n, err
+	more, err := c.Write(rest) // it did not take all, or has an error to tell
+	return n + more, err
 }
 
 func (c *Conn) receive(fd uintptr) (done bool) {
-	if len(c.unsent) > 0 {
-		n, _ := send(fd, c.unsent) // if not all goes out, Ask sees to the rest, and to the error
-		c.unsent = c.unsent[n:]
-		return len(c.unsent) > 0
-	}
 	n, err := receive(fd, c.in.p, 0)
 	switch {
 	case err == syscall.EAGAIN:
@@ -132,9 +133,18 @@ func (c *Conn) Look() State {
 	return c.seen
 }
 
-// Await waits, without a buffer, until there is something to read: bytes, the end, or an error. The read deadline holds.
+// Await waits, without a buffer, until there is something to read: bytes, the end, or an error. It may be wrong: then a read
+// waits. The read deadline holds.
 func (c *Conn) Await() error {
-	return c.raw.Read(func(fd uintptr) bool { return c.peek(fd) != Quiet })
+	c.waited = false
+	return c.raw.Read(c.await)
+}
+
+// again reports whether the poller has waited since the call began.
+func (c *Conn) again() bool {
+	was := c.waited
+	c.waited = true
+	return was
 }
 
 func (c *Conn) peek(fd uintptr) State {

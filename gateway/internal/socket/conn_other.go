@@ -10,14 +10,8 @@ type Conn struct{ *net.TCPConn }
 // New returns c.
 func New(c *net.TCPConn) *Conn { return &Conn{c} }
 
-// Ask sends what it is given and reads what comes for it. sent counts the bytes of send that went out, n those that were
-// read into p.
-func (c *Conn) Ask(send, p []byte) (sent, n int, err error) {
-	if sent, err = c.Write(send); err == nil {
-		n, err = c.Read(p)
-	}
-	return sent, n, err
-}
+// Ask sends p. n counts the bytes that went out.
+func (c *Conn) Ask(p []byte) (n int, err error) { return c.Write(p) }
 
 // Look cannot look without taking: every connection counts as gone.
 func (c *Conn) Look() State { return Gone }

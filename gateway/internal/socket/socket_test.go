@@ -127,8 +127,7 @@ func TestReadAndWrite(t *testing.T) {
 		}
 		timed(c.Read(make([]byte, 1)))
 		timed(c.Write([]byte("a")))
-		_, n, err := c.Ask([]byte("a"), make([]byte, 1))
-		timed(n, err)
+		timed(c.Ask([]byte("a")))
 		_ = c.SetDeadline(time.Time{})
 		time.AfterFunc(10*time.Millisecond, func() { _ = c.SetReadDeadline(time.Unix(1, 0)) })
 		timed(c.Read(make([]byte, 1)))
@@ -188,9 +187,11 @@ func TestAsk(t *testing.T) {
 		})
 		buf := make([]byte, 8)
 		for i := range 2000 {
-			sent, n, err := c.Ask([]byte("ping"), buf)
-			if sent != 4 || err != nil || string(buf[:n]) != "ping" {
-				t.Fatalf("round %d: sent %d, got %q, %v", i, sent, buf[:n], err)
+			if n, err := c.Ask([]byte("ping")); n != 4 || err != nil {
+				t.Fatal(i, n, err)
+			}
+			if n, err := c.Read(buf); string(buf[:n]) != "ping" || err != nil {
+				t.Fatalf("round %d: got %q, %v", i, buf[:n], err)
 			}
 		}
 		wg.Wait()
@@ -207,8 +208,11 @@ func TestAsk(t *testing.T) {
 			_, _ = io.WriteString(peer, "yes")
 		})
 		buf := make([]byte, 8)
-		if sent, n, err := c.Ask(question, buf); sent != len(question) || err != nil || string(buf[:n]) != "yes" {
-			t.Errorf("sent %d, got %q, %v", sent, buf[:n], err)
+		if n, err := c.Ask(question); n != len(question) || err != nil {
+			t.Error(n, err)
+		}
+		if n, err := c.Read(buf); string(buf[:n]) != "yes" || err != nil {
+			t.Errorf("got %q, %v", buf[:n], err)
 		}
 		wg.Wait()
 	})
@@ -217,8 +221,8 @@ func TestAsk(t *testing.T) {
 		_ = peer.SetLinger(0)
 		_ = peer.Close()
 		settled(t, c, socket.Gone)
-		if sent, n, err := c.Ask([]byte("a"), make([]byte, 1)); sent != 0 || n != 0 || err == nil {
-			t.Error(sent, n, err)
+		if n, err := c.Ask([]byte("a")); n != 0 || err == nil {
+			t.Error(n, err)
 		}
 	})
 	t.Run("to one that closes then it was sent", func(t *testing.T) {
@@ -228,8 +232,11 @@ func TestAsk(t *testing.T) {
 			_, _ = io.ReadFull(peer, make([]byte, 1))
 			_ = peer.Close()
 		})
-		if sent, n, err := c.Ask([]byte("a"), make([]byte, 1)); sent != 1 || n != 0 || err != io.EOF {
-			t.Error(sent, n, err)
+		if n, err := c.Ask([]byte("a")); n != 1 || err != nil {
+			t.Error(n, err)
+		}
+		if n, err := c.Read(make([]byte, 1)); n != 0 || err != io.EOF {
+			t.Error(n, err)
 		}
 		wg.Wait()
 	})
@@ -323,7 +330,19 @@ func TestNothingIsAllocated(t *testing.T) {
 			_, err = c.Read(buf)
 		}
 		if err == nil && c.Look() == socket.Quiet {
-			_, _, err = c.Ask(text, buf)
+			_, err = c.Ask(text)
+		}
+		if err == nil {
+			_, err = c.Read(buf)
+		}
+		if err == nil {
+			_, err = c.Write(text)
+		}
+		if err == nil {
+			err = c.Await()
+		}
+		if err == nil {
+			_, err = c.Read(buf)
 		}
 		if err != nil {
 			t.Fatal(err)

@@ -30,7 +30,7 @@ type Conn struct {
 
 	prev, next *Conn         // among the pool's busy ones; guarded by the pool's mu
 	rescue     atomic.Uint32 // see Pool.Rescue
-	br         *bufio.Reader // nil while idle
+	br         *bufio.Reader // nil before there is a response
 
 	idleSince       int64
 	readBy, writeBy int64 // deadlines that the socket has, as [now] counts
@@ -58,17 +58,15 @@ type stream interface {
 	CloseWrite() error
 }
 
-// begin gives the connection what it needs while a request is on it.
+// begin makes the connection ready for a request.
 func (c *Conn) begin(reused bool) {
-	c.br = readers.Get().(*bufio.Reader)
-	c.br.Reset((*wire)(c))
 	c.reused, c.written, c.got, c.readErr, c.unsent = reused, false, false, nil, nil
 	c.sent.Store(false)
 	c.rescue.Store(notForRescue)
 	c.framing, c.left, c.done, c.malformed, c.keepAlive = noBody, 0, false, nil, false
 }
 
-// end takes that away again.
+// end takes the buffer away.
 func (c *Conn) end() {
 	if c.br != nil {
 		c.br.Reset(nil)
@@ -83,7 +81,7 @@ type wire Conn
 // Read maps the end of the stream to an error, except where the end of the stream is the end of the body: a response
 // that was cut off must not look complete.
 func (w *wire) Read(p []byte) (int, error) {
-	n, err := w.receive(p)
+	n, err := w.stream.Read(p)
 	if n > 0 {
 		w.got = true
 	}
@@ -96,17 +94,25 @@ func (w *wire) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// receive reads, after it has sent what is left to be sent.
-func (w *wire) receive(p []byte) (int, error) {
-	if w.unsent == nil {
-		return w.stream.Read(p)
+// ready gives the connection a buffer for the response in hand. A request that was not sent is sent first, and its answer
+// awaited without one: of many requests under way, few hold a buffer, and those are warm.
+func (c *Conn) ready() error {
+	if c.unsent != nil {
+		sent, err := c.tcp.Ask(c.unsent)
+		if sent > 0 {
+			c.unsent = nil
+			c.sent.Store(true)
+		}
+		if err != nil {
+			c.readErr = err
+			return c.headError(err)
+		}
 	}
-	sent, n, err := w.tcp.Ask(w.unsent, p)
-	w.unsent = nil
-	if sent > 0 {
-		w.sent.Store(true)
+	if c.br == nil {
+		c.br = readers.Get().(*bufio.Reader)
+		c.br.Reset((*wire)(c))
 	}
-	return n, err
+	return nil
 }
 
 // fits reports whether a deadline that a socket has will do for one of d from t: not earlier, and at most a
@@ -188,7 +194,7 @@ func (c *Conn) Release() {
 		c.pool.close(c, Closing)
 	case !c.done || !c.written || c.malformed != nil:
 		c.pool.close(c, Broken)
-	case c.br.Buffered() > 0:
+	case c.br != nil && c.br.Buffered() > 0:
 		c.pool.close(c, Poisoned)
 	case !c.keepAlive || c.single:
 		c.pool.close(c, Closing)

@@ -47,6 +47,9 @@ func (c *Conn) readHead(h *fasthttp.ResponseHeader, q Asked) error {
 	if c.call != nil {
 		return c.call.readHead(h, q)
 	}
+	if err := c.ready(); err != nil {
+		return err
+	}
 	for range maxInterim {
 		first, _ := c.br.Peek(1)
 		if len(first) > 0 {
@@ -91,7 +94,9 @@ func (c *Conn) Await(d time.Duration) (came bool, err error) {
 	if c.rescue.Load() == rescued {              // its deadline was just overwritten
 		return false, c.settleRescue(nil)
 	}
-	_, err = c.br.Peek(1)
+	if err = c.ready(); err == nil {
+		_, err = c.br.Peek(1)
+	}
 	_ = c.tcp.SetReadDeadline(epoch.Add(time.Duration(c.readBy)))
 	if err == nil {
 		return true, nil
