@@ -31,7 +31,7 @@ func (x *exchange) begin(a *attempt, i int) {
 	r, e := &x.req, x.snap.Table.Endpoints[i]
 	*a = attempt{
 		endpoint: x.snap.Endpoints[i],
-		began:    time.Now(),
+		began:    x.now(),
 		sticky:   r.SetSticky,
 		outcome:  policies.Outcome{Endpoint: i, Class: policies.Reset, Load: -1},
 		feedback: policies.Feedback{
@@ -44,6 +44,14 @@ func (x *exchange) begin(a *attempt, i int) {
 	}
 }
 
+// now returns the time. Before the first attempt that is when the policy was asked: nothing was waited for since.
+func (x *exchange) now() time.Time {
+	if x.req.Attempt == 0 {
+		return x.looked
+	}
+	return time.Now()
+}
+
 // end tells the endpoint what came of an attempt, if it has not been told.
 func (x *exchange) end(a *attempt) {
 	ep := a.endpoint
@@ -51,9 +59,9 @@ func (x *exchange) end(a *attempt) {
 		return
 	}
 	a.endpoint = nil
-	now := time.Now()
-	a.outcome.Total = now.Sub(a.began)
-	a.feedback.Now = now.UnixNano()
+	x.ended = time.Now()
+	a.outcome.Total = x.ended.Sub(a.began)
+	a.feedback.Now = x.ended.UnixNano()
 	a.owed = x.snap.Observer != nil
 	x.route.cluster.attempts[a.outcome.Class].Add(1)
 	ep.End(a.outcome)

@@ -34,6 +34,13 @@ const (
 
 var copyBuffers = sync.Pool{New: func() any { return new([copyBuffer]byte) }}
 
+// epoch is the origin of the monotonic clock that deadlines are kept on: it is read twice as fast as the time of day.
+var epoch = time.Now()
+
+// now returns nanoseconds since epoch, and at their time.
+func now() int64           { return int64(time.Since(epoch)) }
+func at(t int64) time.Time { return epoch.Add(time.Duration(t)) }
+
 // conn is a connection from a client. It keeps the deadlines that fasthttp would set anew for every request, and makes
 // a body that was cut off look like one.
 type conn struct {
@@ -59,10 +66,11 @@ type conn struct {
 	destination netip.AddrPort // the same
 
 	phase   atomic.Uint32
-	begun   bool      // a request has come on it
-	headBy  time.Time // set at the second read of a head
-	readBy  time.Time // deadlines that the socket has
-	writeBy time.Time
+	begun   bool  // a request has come on it
+	armed   bool  // for the read that comes
+	headBy  int64 // as now counts; set at the second read of a head
+	readBy  int64 // deadlines that the socket has
+	writeBy int64
 
 	interrupted atomic.Bool
 	watched
@@ -97,7 +105,7 @@ func (c *conn) describe() {
 
 func (c *conn) enter(p phase) {
 	c.phase.Store(uint32(p))
-	c.headBy = time.Time{}
+	c.headBy = 0
 }
 
 func (c *conn) is(p phase) bool { return phase(c.phase.Load()) == p }
@@ -105,19 +113,21 @@ func (c *conn) is(p phase) bool { return phase(c.phase.Load()) == p }
 // Read reads with the deadline of the phase. Within a body the end of the stream is an error.
 func (c *conn) Read(p []byte) (int, error) {
 	t := c.server.table.Load()
-	now := time.Now()
 	was := phase(c.phase.Load())
 	switch was {
 	case waiting:
-		c.armWait(t, now)
+		if !c.armed {
+			c.armWait(t)
+		}
+		c.armed = false
 	case heading:
-		if c.headBy.IsZero() {
-			c.headBy = now.Add(t.HeaderTimeout)
+		if c.headBy == 0 {
+			c.headBy = now() + int64(t.HeaderTimeout)
 			c.readBy = c.headBy
-			_ = c.TCPConn.SetReadDeadline(c.headBy)
+			_ = c.TCPConn.SetReadDeadline(at(c.headBy))
 		}
 	case busy:
-		c.armRead(now, t.BodyTimeout)
+		c.armRead(t.BodyTimeout)
 	case tunnelled, multiplexed: // the tunnel, and HTTP/2, see to that
 	}
 	if c.interrupted.Load() {
@@ -135,12 +145,12 @@ func (c *conn) Read(p []byte) (int, error) {
 }
 
 // armWait bounds the wait for a request.
-func (c *conn) armWait(t *table, now time.Time) {
+func (c *conn) armWait(t *table) {
 	d := t.IdleTimeout
 	if !c.begun {
 		d = t.HeaderTimeout
 	}
-	c.armRead(now, d)
+	c.armRead(d)
 }
 
 // await waits for the first byte of a request, and reports false if none comes. It may be wrong: then Read waits.
@@ -148,7 +158,8 @@ func (c *conn) await() bool {
 	if c.tls != nil || len(c.early) > 0 {
 		return true
 	}
-	c.armWait(c.server.table.Load(), time.Now())
+	c.armWait(c.server.table.Load())
+	c.armed = true
 	return c.Conn.Await() == nil
 }
 
@@ -180,18 +191,19 @@ func (s wire) Write(p []byte) (int, error) { return s.Conn.Write(p) }
 func (s wire) Close() error { return s.TCPConn.Close() }
 
 // armRead bounds the next read to d, or up to a thirty-second more: so a deadline serves many reads.
-func (c *conn) armRead(now time.Time, d time.Duration) {
-	if left := c.readBy.Sub(now); left < d || left > d+d/32 {
-		c.readBy = now.Add(d + d/32)
-		_ = c.TCPConn.SetReadDeadline(c.readBy)
+func (c *conn) armRead(d time.Duration) {
+	t := now()
+	if left := time.Duration(c.readBy - t); left < d || left > d+d/32 {
+		c.readBy = t + int64(d+d/32)
+		_ = c.TCPConn.SetReadDeadline(at(c.readBy))
 	}
 }
 
 func (c *conn) armWrite() {
-	now := time.Now()
-	if left := c.writeBy.Sub(now); left < writeTimeout || left > writeTimeout*9/8 {
-		c.writeBy = now.Add(writeTimeout * 9 / 8)
-		_ = c.TCPConn.SetWriteDeadline(c.writeBy)
+	t := now()
+	if left := time.Duration(c.writeBy - t); left < writeTimeout || left > writeTimeout*9/8 {
+		c.writeBy = t + int64(writeTimeout*9/8)
+		_ = c.TCPConn.SetWriteDeadline(at(c.writeBy))
 	}
 }
 

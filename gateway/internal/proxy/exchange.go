@@ -30,6 +30,8 @@ type perRequest struct {
 	conn    *conn
 	table   *table
 	arrived time.Time
+	looked  time.Time // when the policy was last asked
+	ended   time.Time // when the last attempt was; zero if the answer is not of it
 
 	// What the client asked for.
 	http10    bool
@@ -196,8 +198,8 @@ func (x *exchange) describe(trusted bool, seq uint64) {
 // refresh brings up to date what changes between calls of the policy.
 func (x *exchange) refresh() {
 	r := &x.req
-	now := time.Now()
-	r.Now, r.Rand, r.Elapsed = now.UnixNano(), rand.Uint64(), now.Sub(x.arrived)
+	x.looked = time.Now()
+	r.Now, r.Rand, r.Elapsed = x.looked.UnixNano(), rand.Uint64(), x.looked.Sub(x.arrived)
 	r.Deadline = max(x.timeout-r.Elapsed, 1) // 0 would mean that there is none
 	r.Flags &^= policies.Replayable | policies.LastTry
 	if x.upload == nil && !x.body.lost {
@@ -211,6 +213,7 @@ func (x *exchange) refresh() {
 // refuse answers the request with a problem and ends it. status replaces the problem's own unless it is 0.
 func (x *exchange) refuse(id problemID, status int) {
 	x.dropAttempt()
+	x.ended = time.Time{}
 	body := answer(&x.resp, id, status)
 	x.status = x.resp.StatusCode()
 	if x.grpc {
@@ -246,7 +249,7 @@ func (x *exchange) finish() {
 		x.route.stats.count(x.status)
 		if x.admitted {
 			if !x.tunneled {
-				cs.latency.observe(time.Since(x.arrived))
+				cs.latency.observe(x.lasted())
 			}
 			cs.active.Add(-1)
 		}
@@ -266,6 +269,14 @@ func (x *exchange) finish() {
 		x.out = nil
 	}
 	exchanges.Put(x)
+}
+
+// lasted returns how long the exchange took: till the end of its last attempt, if there was one.
+func (x *exchange) lasted() time.Duration {
+	if x.ended.IsZero() {
+		return time.Since(x.arrived)
+	}
+	return x.ended.Sub(x.arrived)
 }
 
 // maxKeptBuffer is the largest buffer that a reused exchange keeps.

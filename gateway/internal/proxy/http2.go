@@ -50,7 +50,7 @@ func (s *Server) http2() func(net.Conn) error {
 	return func(nc net.Conn) error {
 		c := nc.(*conn)
 		_ = c.SetDeadline(time.Time{})
-		c.readBy, c.writeBy = time.Time{}, time.Time{}
+		c.readBy, c.writeBy = 0, 0
 		c.enter(multiplexed)
 		p := plain{c, make(chan struct{}), new(sync.Once)}
 		select {

@@ -173,7 +173,7 @@ func (x *exchange) mayTry(i int) bool {
 
 // perTry returns how long the coming attempt may take.
 func (x *exchange) perTry() time.Duration {
-	d := x.timeout - time.Since(x.arrived)
+	d := x.timeout - x.now().Sub(x.arrived)
 	left := x.route.Attempts - int(x.req.Attempt)
 	switch r := &x.req; {
 	case x.route.PerTryTimeout > 0:
