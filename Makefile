@@ -5,7 +5,7 @@ VERSION := $(shell git describe --always --dirty 2>/dev/null || echo unknown)
 LDFLAGS := -s -w -X github.com/weir-lb/weir/internal/cli.version=$(VERSION)
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo run test check race fuzz bench sim torture plugins tools
+.PHONY: help build demo run test check race fuzz bench sim torture testssl plugins tools
 
 help: ## show this
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -48,6 +48,9 @@ sim: ## every published figure beside ours: G1..G5 and E1..E12, whole; some minu
 torture: ## benchmarks/results/torture.txt: raw HTTP/1 exchanges through Weir, HAProxy and nginx (apt-get install haproxy nginx-light)
 	$(GO) test -count=1 -run '^TestGatewayHoldsTheTable$$' ./benchmarks/torture -args -rounds=3 -peers=weir,haproxy,nginx -out=$(CURDIR)/benchmarks/results/torture.txt
 	@sed '/^Why/,$$d' benchmarks/results/torture.txt
+
+testssl: ## benchmarks/results/testssl.txt: testssl.sh against the defaults of TLS (apt-get install testssl.sh)
+	$(GO) test -count=1 -run '^TestTestsslFindsNothing$$' ./benchmarks/clients -args -testssl=$(CURDIR)/benchmarks/results/testssl.txt
 
 plugins: ## build the example policies again (needs clang, lld, wabt, npm)
 	examples/plugins/build.sh

@@ -29,6 +29,7 @@ import (
 //	/trailers     GET        Hello in chunks, with the trailer field Checked: yes
 //	/who          GET        the fields that say who the client is, a line each
 //	/chat         GET        a WebSocket that echoes
+//	/strict       GET        Hello, with the fields that tell browsers to be strict
 //	/page         GET        a page whose script checks all that a browser can, and tells /report?run=R
 //
 // Anything else is 404.
@@ -77,6 +78,7 @@ func NewEndpoint() (*Endpoint, error) {
 	mux.HandleFunc("/trailers", trailers)
 	mux.HandleFunc("/who", who)
 	mux.HandleFunc("/chat", chat)
+	mux.HandleFunc("/strict", strict)
 	mux.HandleFunc("/page", func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "text/html")
 		_, _ = io.WriteString(w, page)
@@ -195,6 +197,14 @@ func who(w http.ResponseWriter, r *http.Request) {
 	for _, name := range []string{"Forwarded", "X-Forwarded-Proto", "Client-Cert", "Via"} {
 		fmt.Fprintf(w, "%s: %s\n", name, strings.Join(r.Header.Values(name), ", "))
 	}
+}
+
+func strict(w http.ResponseWriter, _ *http.Request) {
+	w.Header().Set("Strict-Transport-Security", "max-age=63072000; includeSubDomains")
+	w.Header().Set("X-Frame-Options", "DENY")
+	w.Header().Set("X-Content-Type-Options", "nosniff")
+	w.Header().Set("Content-Security-Policy", "default-src 'self'")
+	_, _ = io.WriteString(w, Hello)
 }
 
 // Report waits for what a page tells of a run.

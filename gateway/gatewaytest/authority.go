@@ -31,6 +31,7 @@ type Leaf struct {
 	Names       []string // of hosts, IP addresses, or URIs
 	From, Until time.Time
 	RSA         bool
+	Revocations string // the URL of a list of those that were revoked
 }
 
 // NewAuthority makes one of that name.
@@ -65,6 +66,9 @@ func (a *Authority) Issue(tb testing.TB, l Leaf) (cert, key []byte) {
 	template := &x509.Certificate{
 		SerialNumber: serial(tb), Subject: pkix.Name{CommonName: l.Common}, NotBefore: l.From, NotAfter: l.Until,
 		KeyUsage: x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth},
+	}
+	if l.Revocations != "" {
+		template.CRLDistributionPoints = []string{l.Revocations}
 	}
 	if l.From.IsZero() {
 		template.NotBefore = time.Now().Add(-time.Hour)
