@@ -86,13 +86,14 @@ routes: [{cluster: web}]
 			t.Errorf("%s %s: %s", f.Severity, f.ID, f.Finding)
 		}
 	}
-	head := fmt.Sprintf("testssl.sh against the defaults of a listener with TLS, benchmarks/clients, %s. Made by `make testssl`.\n\n", time.Now().UTC().Format(time.DateOnly))
+	var head strings.Builder
+	head.WriteString(fmt.Sprintf("testssl.sh against the defaults of a listener with TLS, benchmarks/clients, %s. Made by `make testssl`.\n\n", time.Now().UTC().Format(time.DateOnly)))
 	for _, s := range slices.Sorted(maps.Keys(count)) {
-		head += fmt.Sprintf("%-8s %d\n", s, count[s])
+		head.WriteString(fmt.Sprintf("%-8s %d\n", s, count[s]))
 	}
 	lines := strings.Split(strings.ReplaceAll(string(out), s.dir, "."), "\n")
 	for i := range lines {
 		lines[i] = strings.TrimRight(lines[i], " \r")
 	}
-	must(t, os.WriteFile(*testsslOutput, []byte(head+"\nBelow OK, and not the gateway's:\n"+notes+"\n"+strings.TrimSpace(strings.Join(lines, "\n"))+"\n"), 0o644))
+	must(t, os.WriteFile(*testsslOutput, []byte(head.String()+"\nBelow OK, and not the gateway's:\n"+notes+"\n"+strings.TrimSpace(strings.Join(lines, "\n"))+"\n"), 0o644))
 }
