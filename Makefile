@@ -5,7 +5,7 @@ VERSION := $(shell git describe --always --dirty 2>/dev/null || echo unknown)
 LDFLAGS := -s -w -X github.com/weir-lb/weir/internal/cli.version=$(VERSION)
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo run test check race fuzz bench sim torture plugins tools
+.PHONY: help build demo run test check race fuzz bench sim torture chaos plugins tools
 
 help: ## show this
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -48,6 +48,13 @@ sim: ## every published figure beside ours: G1..G5 and E1..E12, whole; some minu
 torture: ## benchmarks/results/torture.txt: raw HTTP/1 exchanges through Weir, HAProxy and nginx (apt-get install haproxy nginx-light)
 	$(GO) test -count=1 -run '^TestGatewayHoldsTheTable$$' ./benchmarks/torture -args -rounds=3 -peers=weir,haproxy,nginx -out=$(CURDIR)/benchmarks/results/torture.txt
 	@sed '/^Why/,$$d' benchmarks/results/torture.txt
+
+CHAOS_CADDY ?= $(HOME)/.cache/weir-chaos/caddy
+chaos: $(CHAOS_CADDY) ## benchmarks/results/chaos.txt: what faults cost behind Weir, HAProxy, nginx and Caddy (root, apt-get install haproxy nginx-light)
+	$(GO) run ./benchmarks/chaos/run -caddy $(CHAOS_CADDY) -out benchmarks/results/chaos
+
+$(CHAOS_CADDY):
+	GOBIN=$(dir $@) $(GO) install github.com/caddyserver/caddy/v2/cmd/caddy@v2.11.9
 
 plugins: ## build the example policies again (needs clang, lld, wabt, npm)
 	examples/plugins/build.sh

@@ -1,0 +1,3 @@
+package chaos
+
+type catalogue struct{}
