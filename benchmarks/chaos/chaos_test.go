@@ -1,6 +1,8 @@
 package chaos
 
 import (
+	"bufio"
+	"fmt"
 	"os"
 	"testing"
 	"time"
@@ -11,10 +13,22 @@ import (
 // TestMain lets the test binary be the endpoints and Weir too, so that both are processes that can be killed.
 func TestMain(m *testing.M) {
 	Main()
+	if os.Getenv(roleVariable) == "clock" {
+		tellTime()
+	}
 	if len(os.Args) > 1 && os.Args[1] == "run" {
 		os.Exit(cli.Run(os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
 	}
 	os.Exit(m.Run())
+}
+
+// tellTime prints the time, and how long ago the process began by the monotonic clock, for each line that it reads.
+func tellTime() {
+	began := time.Now()
+	for lines := bufio.NewScanner(os.Stdin); lines.Scan(); {
+		fmt.Println(time.Now().UTC().Format(time.RFC3339Nano), time.Since(began))
+	}
+	os.Exit(0)
 }
 
 // lossless are the faults that no GET may be lost to.
@@ -37,13 +51,22 @@ func TestNothingThatDiesIsNoticed(t *testing.T) {
 		Gets: 200, Posts: 50, Programs: map[string]string{"weir": os.Args[0]}, Ground: &Ground{},
 		Before: 250 * time.Millisecond, After: 500 * time.Millisecond, Longest: time.Second,
 	}
+	stage, err := NewStage(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := stage.Close(); err != nil {
+			t.Error(err)
+		}
+	})
 	for _, name := range lossless {
 		f := faultNamed(t, name)
 		if f.needs != nothing {
 			continue // what takes root is for `make chaos`
 		}
 		t.Run(name, func(t *testing.T) {
-			r, err := Run(t.Context(), o, f, "weir")
+			r, err := stage.Run(t.Context(), f, "weir")
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -66,3 +66,13 @@ func makeGround() error {
 		ip("link", "set", "br0", "up"),
 	)
 }
+
+// mountSmall makes a folder on a disk of its own, of 64 KiB.
+func mountSmall(folder string) error {
+	if err := os.Mkdir(folder, 0o700); err != nil {
+		return err
+	}
+	return syscall.Mount("tmpfs", folder, "tmpfs", 0, "size=64k,mode=0700")
+}
+
+func unmount(folder string) { _ = syscall.Unmount(folder, syscall.MNT_DETACH) }

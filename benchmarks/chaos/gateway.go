@@ -100,6 +100,23 @@ func startGateway(ctx context.Context, name, program string, s settings) (*gatew
 	return g, nil
 }
 
+// await returns when twenty requests in a row went well.
+func (g *gateway) await(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	defer cancel()
+	cs := clients{address: g.Address}
+	defer cs.close()
+	for row := 0; row < 20; row++ {
+		if _, err := cs.send(0, false, ""); err != nil {
+			row = -1
+			if pause(ctx, 10*time.Millisecond) != nil {
+				return fmt.Errorf("gateway %s after ten seconds: %w: %s", g.Name, err, g.Log())
+			}
+		}
+	}
+	return nil
+}
+
 // end stops the gateway and those who listen to it.
 func (g *gateway) end() {
 	g.stop()

@@ -2,8 +2,11 @@ package chaos
 
 import (
 	"bufio"
+	"errors"
+	"net"
 	"os"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -85,10 +88,19 @@ func count(samples []sample) Count {
 				c.Why = map[string]int{}
 			}
 			c.Failed++
-			c.Why[s.err.Error()]++
+			c.Why[reason(s.err)]++
 		}
 	}
 	return c
+}
+
+// reason is what went wrong, without the addresses of where.
+func reason(err error) string {
+	text := err.Error()
+	if op := (*net.OpError)(nil); errors.As(err, &op) {
+		text = strings.Replace(text, op.Error(), op.Err.Error(), 1)
+	}
+	return text
 }
 
 // takeover is how long after the fault the last request ended that was hurt, before the first time of quiet.

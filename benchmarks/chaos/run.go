@@ -4,7 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"os"
+	"path/filepath"
+	"runtime"
 	"time"
 )
 
@@ -24,36 +27,112 @@ const settle = 500 * time.Millisecond
 // fleet is how many endpoints there are; half of them are in each of two zones.
 const fleet = 4
 
-// Run measures what a fault costs behind a gateway, each with processes that have seen nothing else.
-func Run(ctx context.Context, o Options, f *Fault, name string) (r Result, err error) {
-	r = Result{Fault: f.Name, Gateway: name}
+// Stage is where faults are tried, one after the other. Close it.
+type Stage struct {
+	o         Options
+	dir       string
+	catalogue *catalogue // nil until a fault needs it
+}
+
+// NewStage makes one.
+func NewStage(o Options) (*Stage, error) {
 	dir, err := os.MkdirTemp("", "weir-chaos-")
+	if err != nil {
+		return nil, err
+	}
+	return &Stage{o: o, dir: dir}, nil
+}
+
+// Close ends what faults have in common, and removes its files.
+func (st *Stage) Close() error {
+	if st.catalogue != nil {
+		st.catalogue.stop()
+	}
+	return os.RemoveAll(st.dir)
+}
+
+// Run measures what a fault costs behind a gateway, both with processes that have seen nothing else. If the fault is nothing
+// for that gateway, or not possible here, the error is ErrNotHere.
+func (st *Stage) Run(ctx context.Context, f *Fault, name string) (r Result, err error) {
+	r = Result{Fault: f.Name, Gateway: name}
+	if why := st.impossible(f, name); why != "" {
+		return r, fmt.Errorf("%s, %s: %w: %s", f.Name, name, ErrNotHere, why)
+	}
+	dir, err := os.MkdirTemp(st.dir, "run-")
 	if err != nil {
 		return r, err
 	}
 	defer os.RemoveAll(dir)
-	g := o.Ground
-	if f.needs != nothing && !g.Namespaces {
-		return r, fmt.Errorf("%s: %w", f.Name, ErrNoGround)
-	}
-	s, stop, err := g.scene(dir)
+	s, stop, err := st.scene(ctx, dir)
 	defer stop()
 	if err != nil {
 		return r, err
 	}
-	if s.gateway, err = startGateway(ctx, name, o.Programs[name], s.settings()); err != nil {
+	t, err := st.settings(s, f, dir)
+	if err != nil {
+		return r, err
+	}
+	if t.Snapshot != "" {
+		defer unmount(filepath.Dir(t.Snapshot))
+	}
+	if s.gateway, err = startGateway(ctx, name, st.o.Programs[name], t); err != nil {
 		return r, err
 	}
 	defer s.gateway.end()
-	return r, s.measure(ctx, o, f, &r)
+	if err := s.gateway.await(ctx); err != nil {
+		return r, err
+	}
+	return r, s.measure(st.o, f, &r)
 }
 
-// ErrNoGround says that a fault takes network namespaces, which are not here.
-var ErrNoGround = errors.New("no network namespaces")
+// impossible says why a fault cannot be tried, or "".
+func (st *Stage) impossible(f *Fault, name string) string {
+	switch {
+	case (f.needs == wires || f.needs == consul) && !st.o.Ground.Namespaces:
+		return "it takes network namespaces"
+	case f.needs == clocks && (runtime.GOOS != "linux" || runtime.GOARCH != "amd64"):
+		return "it takes linux/amd64"
+	case f.only != "" && f.only != name:
+		return "it is nothing for this gateway"
+	case f.needs == consul && name != "weir" && name != "haproxy":
+		return "it has its list from a file"
+	}
+	return ""
+}
+
+// ErrNotHere says that a fault cannot be tried.
+var ErrNotHere = errors.New("not here")
+
+// settings says what a gateway is told. Consul, if it takes part, knows the endpoints afterwards.
+func (st *Stage) settings(s *scene, f *Fault, dir string) (t settings, err error) {
+	for _, e := range s.endpoints {
+		t.Endpoints = append(t.Endpoints, member{e.name, e.address, e.zone})
+	}
+	if f.needs != consul {
+		return t, nil
+	}
+	if st.catalogue == nil {
+		if st.catalogue, err = startCatalogue(s.ctx, st.o.Ground, st.dir); err != nil {
+			return t, err
+		}
+	}
+	s.catalogue = st.catalogue
+	for _, e := range s.endpoints {
+		if err := s.catalogue.register(s.ctx, e); err != nil {
+			return t, err
+		}
+	}
+	if err := s.catalogue.await(s.ctx, s.catalogue.whole); err != nil {
+		return t, err
+	}
+	t.Consul, t.ConsulDNS = s.catalogue.near.api(), net.JoinHostPort(s.catalogue.near.place.ip, "8600")
+	t.Snapshot = filepath.Join(dir, "disk", "discovery.json")
+	return t, mountSmall(filepath.Dir(t.Snapshot))
+}
 
 // scene starts the endpoints. stop ends what was started, even if not all could be.
-func (g *Ground) scene(dir string) (s *scene, stop func(), err error) {
-	s = &scene{}
+func (st *Stage) scene(ctx context.Context, dir string) (s *scene, stop func(), err error) {
+	s = &scene{ctx: ctx}
 	stop = func() {
 		for _, e := range s.endpoints {
 			e.stop()
@@ -61,7 +140,7 @@ func (g *Ground) scene(dir string) (s *scene, stop func(), err error) {
 	}
 	for i := range fleet {
 		name := fmt.Sprintf("e%d", i)
-		p, err := g.place(name)
+		p, err := st.o.Ground.place(name)
 		if err != nil {
 			return s, stop, err
 		}
@@ -74,16 +153,8 @@ func (g *Ground) scene(dir string) (s *scene, stop func(), err error) {
 	return s, stop, nil
 }
 
-func (s *scene) settings() settings {
-	var t settings
-	for _, e := range s.endpoints {
-		t.Endpoints = append(t.Endpoints, member{e.name, e.address, e.zone})
-	}
-	return t
-}
-
 // measure puts load on the gateway, lets the fault strike and end, and fills r.
-func (s *scene) measure(ctx context.Context, o Options, f *Fault, r *Result) error {
+func (s *scene) measure(o Options, f *Fault, r *Result) error {
 	const longest = time.Minute
 	l := startLoad(s.gateway.Address, o.Gets, o.Posts, longest, 1)
 	ended := false
@@ -94,7 +165,7 @@ func (s *scene) measure(ctx context.Context, o Options, f *Fault, r *Result) err
 		}
 	}
 	defer end()
-	if err := pause(ctx, settle+o.Before); err != nil {
+	if err := pause(s.ctx, settle+o.Before); err != nil {
 		return err
 	}
 	if s.gateway.watch.seen != nil {
@@ -107,14 +178,14 @@ func (s *scene) measure(ctx context.Context, o Options, f *Fault, r *Result) err
 	}
 	var m moments
 	m.began, m.struck, m.at = l.began, l.now(), time.Now()
-	if err := f.strike(s); err != nil {
+	if err := f.strike(s, f.hits); err != nil {
 		return fmt.Errorf("%s: %w", f.Name, err)
 	}
-	if err := pause(ctx, min(lasts, explainFor)-(l.now()-m.struck)); err != nil {
+	if err := pause(s.ctx, min(lasts, explainFor)-(l.now()-m.struck)); err != nil {
 		return err
 	}
 	l.explain.Store(nil)
-	if err := pause(ctx, lasts-(l.now()-m.struck)); err != nil {
+	if err := pause(s.ctx, lasts-(l.now()-m.struck)); err != nil {
 		return err
 	}
 	m.healed = l.now()
@@ -122,9 +193,10 @@ func (s *scene) measure(ctx context.Context, o Options, f *Fault, r *Result) err
 		return fmt.Errorf("%s, its end: %w", f.Name, err)
 	}
 	m.over = l.now()
-	if err := pause(ctx, o.After); err != nil {
+	if err := pause(s.ctx, o.After); err != nil {
 		return err
 	}
+	end()
 	if s.gateway.watch.retries != nil {
 		n, err := s.gateway.watch.retries(s.gateway)
 		if err != nil {
@@ -132,7 +204,6 @@ func (s *scene) measure(ctx context.Context, o Options, f *Fault, r *Result) err
 		}
 		r.Retried = n
 	}
-	end()
 	done, err := executions(s.endpoints)
 	if err != nil {
 		return err

@@ -54,6 +54,11 @@ func run(ctx context.Context, gateways, faults, caddy, weir string, gets, posts 
 		Gets: gets, Posts: posts, Programs: map[string]string{"weir": weir, "caddy": caddy}, Ground: &chaos.Ground{Namespaces: noGround == nil},
 		Before: time.Second, After: 1500 * time.Millisecond,
 	}
+	stage, err := chaos.NewStage(o)
+	if err != nil {
+		return err
+	}
+	defer stage.Close()
 	var results []chaos.Result
 	for i := range chaos.Faults {
 		f := &chaos.Faults[i]
@@ -61,8 +66,8 @@ func run(ctx context.Context, gateways, faults, caddy, weir string, gets, posts 
 			continue
 		}
 		for name := range strings.SplitSeq(gateways, ",") {
-			r, err := chaos.Run(ctx, o, f, name)
-			if errors.Is(err, chaos.ErrNoGround) {
+			r, err := stage.Run(ctx, f, name)
+			if errors.Is(err, chaos.ErrNotHere) {
 				continue
 			}
 			if err != nil {
