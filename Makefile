@@ -5,7 +5,7 @@ VERSION := $(shell git describe --always --dirty 2>/dev/null || echo unknown)
 LDFLAGS := -s -w -X github.com/weir-lb/weir/internal/cli.version=$(VERSION)
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo run test check race fuzz bench sim torture testssl plugins tools
+.PHONY: help build demo run test check race fuzz bench sim torture testssl chaos plugins tools
 
 help: ## show this
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -51,6 +51,13 @@ torture: ## benchmarks/results/torture.txt: raw HTTP/1 exchanges through Weir, H
 
 testssl: ## benchmarks/results/testssl.txt: testssl.sh against the defaults of TLS (apt-get install testssl.sh)
 	$(GO) test -count=1 -run '^TestTestsslFindsNothing$$' ./benchmarks/clients -args -testssl=$(CURDIR)/benchmarks/results/testssl.txt
+
+CHAOS_CADDY ?= $(HOME)/.cache/weir-chaos/caddy
+chaos: $(CHAOS_CADDY) ## benchmarks/results/chaos.txt: what faults cost behind Weir, HAProxy, nginx and Caddy (root, apt-get install haproxy nginx-light)
+	$(GO) run ./benchmarks/chaos/run -caddy $(CHAOS_CADDY) -out benchmarks/results/chaos
+
+$(CHAOS_CADDY):
+	GOBIN=$(dir $@) $(GO) install github.com/caddyserver/caddy/v2/cmd/caddy@v2.11.9
 
 plugins: ## build the example policies again (needs clang, lld, wabt, npm)
 	examples/plugins/build.sh

@@ -40,6 +40,8 @@ var mayImport = map[string][]string{
 	"discovery/consul/agent/build": {"discovery/consul/agent"},
 	"discovery/consul":             {"discovery"},
 	"wasmhost":                     {"wasmhost/fuel", "policies"},
+	"benchmarks/chaos":             {"benchmarks/peers", "discovery/consul/agent"},
+	"benchmarks/chaos/run":         {"benchmarks/chaos", "benchmarks/peers"},
 }
 
 // homes holds the packages that may import a heavy dependency. Tests may use what they like.

@@ -1,4 +1,4 @@
-// Package peers runs Weir, HAProxy and nginx as real processes on loopback, each before one endpoint, with
+// Package peers runs Weir, HAProxy, nginx and Caddy as real processes on loopback, each before one endpoint, with
 // configurations that make the same promises: an edge that trusts no client, keeps connections to endpoints alive, streams
 // both ways, lets WebSocket through, and waits ten seconds for a head and two for an endpoint.
 package peers
@@ -19,15 +19,15 @@ import (
 )
 
 // Names are the peers that Start knows.
-var Names = []string{"weir", "haproxy", "nginx"}
+var Names = []string{"weir", "haproxy", "nginx", "caddy"}
 
 // Peer is a running gateway.
 type Peer struct {
 	Name    string
 	Address string // host:port where it serves
+	Dir     string // holds all that it writes
 
 	cmd   *exec.Cmd
-	dir   string // holds all that it writes
 	log   tail
 	ended chan struct{}
 }
@@ -40,18 +40,24 @@ type kind struct {
 	missing string   // what to do about a program that is not there
 }
 
-var kinds = map[string]kind{"weir": weir, "haproxy": haproxy, "nginx": nginx}
+var kinds = map[string]kind{"weir": weir, "haproxy": haproxy, "nginx": nginx, "caddy": caddy}
 
 // Start runs the gateway of that name before an endpoint at host:port, and returns when it accepts connections. program is
 // the file to execute; if it is empty, the one that is found in PATH.
 func Start(ctx context.Context, name, program, endpoint string) (*Peer, error) {
+	return StartWith(ctx, name, program, func(address, dir string) string { return kinds[name].config(address, endpoint, dir) })
+}
+
+// StartWith is Start with a configuration of the caller's, made for the address where the peer has to serve and the folder
+// that is its own. It is made again for each try.
+func StartWith(ctx context.Context, name, program string, config func(address, dir string) string) (*Peer, error) {
 	k, ok := kinds[name]
 	if !ok {
 		return nil, fmt.Errorf("peer %q: got an unknown name, want one of %v", name, Names)
 	}
 	var last error
 	for range 3 { // the port that was free may be taken by the time it is bound
-		p, err := k.start(ctx, name, program, endpoint)
+		p, err := k.start(ctx, name, program, config)
 		if err == nil {
 			return p, nil
 		}
@@ -60,7 +66,7 @@ func Start(ctx context.Context, name, program, endpoint string) (*Peer, error) {
 	return nil, last
 }
 
-func (k kind) start(ctx context.Context, name, program, endpoint string) (_ *Peer, err error) {
+func (k kind) start(ctx context.Context, name, program string, config func(address, dir string) string) (_ *Peer, err error) {
 	address, err := freeAddress()
 	if err != nil {
 		return nil, err
@@ -69,14 +75,14 @@ func (k kind) start(ctx context.Context, name, program, endpoint string) (_ *Pee
 	if err != nil {
 		return nil, err
 	}
-	p := &Peer{Name: name, Address: address, dir: dir, ended: make(chan struct{})}
+	p := &Peer{Name: name, Address: address, Dir: dir, ended: make(chan struct{})}
 	defer func() {
 		if err != nil {
 			_ = os.RemoveAll(dir)
 		}
 	}()
 	file := filepath.Join(dir, name+".conf")
-	if err := os.WriteFile(file, []byte(k.config(address, endpoint, dir)), 0o600); err != nil {
+	if err := os.WriteFile(file, []byte(config(address, dir)), 0o600); err != nil {
 		return nil, err
 	}
 	p.cmd = k.command(file)
@@ -115,6 +121,9 @@ func (p *Peer) await(ctx context.Context) error {
 	}
 }
 
+// Pid is the peer's process, or the first of them.
+func (p *Peer) Pid() int { return p.cmd.Process.Pid }
+
 // Log returns the end of what the peer has written to its standard output and error.
 func (p *Peer) Log() string { return p.log.String() }
 
@@ -122,7 +131,7 @@ func (p *Peer) Log() string { return p.log.String() }
 func (p *Peer) Stop() {
 	_ = p.cmd.Process.Signal(syscall.SIGKILL)
 	<-p.ended
-	_ = os.RemoveAll(p.dir)
+	_ = os.RemoveAll(p.Dir)
 }
 
 // Version returns what the program says it is, in one line.
