@@ -82,8 +82,9 @@ func TestNothingThatDiesIsNoticed(t *testing.T) {
 			if r.Get.Requests < 300 || r.Post.Requests < 75 {
 				t.Errorf("%d GETs and %d POSTs, want a load", r.Get.Requests, r.Post.Requests)
 			}
-			if r.Retried == 0 && name != "rolling restart" {
-				t.Error("nothing was retried: the fault did no harm, so the test shows nothing")
+			// A POST that hangs can keep all others away from an endpoint that was stopped.
+			if r.Retried+r.Post.Failed == 0 && name != "rolling restart" {
+				t.Error("nothing was retried and nothing failed: the fault did no harm, so the test shows nothing")
 			}
 		})
 	}
