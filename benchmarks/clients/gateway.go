@@ -31,13 +31,13 @@ type Gateway struct {
 var listening = regexp.MustCompile(`msg=listening name=(\S+) address=(\S+)`)
 
 // StartGateway runs the program with a configuration, which is written to a file in dir, and returns when its listeners
-// accept. They are to have port 0, and names.
-func StartGateway(ctx context.Context, program, dir, config string) (*Gateway, error) {
+// accept. They are to have port 0, and names. args are further options of the command.
+func StartGateway(ctx context.Context, program, dir, config string, args ...string) (*Gateway, error) {
 	file := filepath.Join(dir, "weir.yaml")
 	if err := os.WriteFile(file, []byte(config), 0o600); err != nil {
 		return nil, err
 	}
-	g := &Gateway{Addresses: map[string]string{}, cmd: exec.CommandContext(ctx, program, "run", "-c", file), ended: make(chan struct{})}
+	g := &Gateway{Addresses: map[string]string{}, cmd: exec.CommandContext(ctx, program, append([]string{"run", "-c", file}, args...)...), ended: make(chan struct{})}
 	out, err := g.cmd.StderrPipe()
 	if err != nil {
 		return nil, err
