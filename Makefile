@@ -5,7 +5,7 @@ VERSION := $(shell git describe --always --dirty 2>/dev/null || echo unknown)
 LDFLAGS := -s -w -X github.com/weir-lb/weir/internal/cli.version=$(VERSION)
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo run test check race fuzz bench sim torture testssl chaos plugins tools
+.PHONY: help build demo run test check race fuzz bench sim torture testssl slow-clients chaos plugins tools
 
 help: ## show this
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -51,6 +51,9 @@ torture: ## benchmarks/results/torture.txt: raw HTTP/1 exchanges through Weir, H
 
 testssl: ## benchmarks/results/testssl.txt: testssl.sh against the defaults of TLS (apt-get install testssl.sh)
 	$(GO) test -count=1 -run '^TestTestsslFindsNothing$$' ./benchmarks/clients -args -testssl=$(CURDIR)/benchmarks/results/testssl.txt
+
+slow-clients: ## benchmarks/results/slow-clients.txt: what 2,000 slow clients cost a normal one
+	$(GO) test -count=1 -run '^TestSlowClientsHoldNobodyUp$$' ./benchmarks/clients -args -slow=$(CURDIR)/benchmarks/results/slow-clients.txt
 
 CHAOS_CADDY ?= $(HOME)/.cache/weir-chaos/caddy
 chaos: $(CHAOS_CADDY) ## benchmarks/results/chaos.txt: what faults cost behind Weir, HAProxy, nginx and Caddy (root, apt-get install haproxy nginx-light)
