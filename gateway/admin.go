@@ -28,6 +28,7 @@ func (g *Gateway) adminHandler() http.Handler {
 	})
 	api.HandleFunc("GET /api/v1/clusters/{name}", g.getCluster)
 	api.HandleFunc("POST /api/v1/clusters/{name}/endpoints/{id}/{action}", g.postEndpoint)
+	api.HandleFunc("POST /api/v1/clusters/{name}/failback", g.postFailBack)
 	api.HandleFunc("GET /api/v1/policies", func(w http.ResponseWriter, _ *http.Request) {
 		writeJSON(w, http.StatusOK, map[string]any{"policies": g.Policies()})
 	})
@@ -110,6 +111,20 @@ func (g *Gateway) getCluster(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	writeJSON(w, http.StatusOK, c.Status())
+}
+
+// postFailBack is the operator's word that traffic may go back to where it belongs.
+func (g *Gateway) postFailBack(w http.ResponseWriter, r *http.Request) {
+	c := g.cluster(r.PathValue("name"))
+	if c == nil {
+		writeError(w, http.StatusNotFound, errors.New("no cluster "+r.PathValue("name")))
+		return
+	}
+	if err := c.FailBack(); err != nil {
+		writeError(w, http.StatusConflict, err)
+		return
+	}
+	w.WriteHeader(http.StatusNoContent)
 }
 
 func (g *Gateway) getPolicy(w http.ResponseWriter, r *http.Request) {

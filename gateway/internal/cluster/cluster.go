@@ -58,7 +58,10 @@ type Settings struct {
 	// block or call back. nil: nobody does.
 	Changed func(endpoint, from, to, why string)
 	// Panicked hears when panic begins, and when it is over (Snapshot.Panic), as Changed does, with how many endpoints are up.
-	Panicked func(begins bool, up, of int)
+	Panicked   func(begins bool, up, of int)
+	Redundancy *Redundancy // nil: nothing stands by but by tier, and nothing waits to come back
+	// Moved hears, as Changed does, when others serve than before.
+	Moved func(detail string)
 }
 
 // Snapshot is everything one request needs of a cluster. It is immutable but for the endpoints' state, and a request
@@ -109,6 +112,7 @@ type Cluster struct {
 	gen       uint32
 	viewGen   uint32
 	sweptAt   time.Time
+	standby   standby
 	weighAt   time.Time // when weights are to be looked at; zero: when something happens
 	buildErr  error
 	closed    bool
@@ -158,7 +162,7 @@ func (c *Cluster) Apply(s discovery.State) {
 		return
 	}
 	var err error
-	if used := c.settings.Subset.of(s.Instances); sameTopology(c.current.Load(), used) {
+	if used := c.settings.place(c.settings.Subset.of(s.Instances)); sameTopology(c.current.Load(), used) {
 		c.absorb(used)
 		c.publishView("discovery")
 	} else {
@@ -183,7 +187,7 @@ func (c *Cluster) Configure(s Settings) error {
 	}
 	old := c.settings
 	c.adopt(s)
-	if err := c.rebuild(s.Subset.of(c.state.Instances), "configuration"); err != nil {
+	if err := c.rebuild(s.place(s.Subset.of(c.state.Instances)), "configuration"); err != nil {
 		c.adopt(old)
 		return err
 	}

@@ -36,6 +36,7 @@ type Endpoint struct {
 	outlier   outlierState
 	effective Effective
 	announced bool
+	suspect   bool // its heartbeat is: it has half its weight
 	rate      rate
 	agent     agentState
 	rampFrom  time.Time // zero: it has its whole weight

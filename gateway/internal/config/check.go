@@ -200,7 +200,7 @@ func (c *checker) cluster(k *Cluster, path string) {
 	}
 	c.one(path, "consul, endpoints", k.Consul != nil, len(k.Endpoints) > 0)
 	if k.Consul != nil {
-		c.require(k.Consul.Service, path+".consul.service", "the name of a service")
+		c.service(k.Consul, path+".consul")
 	}
 	names := map[string]string{}
 	for i := range k.Endpoints {
@@ -240,6 +240,7 @@ func (c *checker) cluster(k *Cluster, path string) {
 	if k.ProxyProtocol != "" && k.HTTP2 {
 		c.fail(path+".proxy_protocol", k.ProxyProtocol+" and http2", "one of them: connections of HTTP/2 are shared by clients")
 	}
+	c.redundancy(k, path)
 	if k.ZoneAware.Enabled && c.Zone == "" {
 		c.fail(path+".zone_aware.enabled", "true without zone", "the gateway's own zone under the key zone")
 	}
