@@ -64,7 +64,7 @@ func (g *Gateway) newSpec(name string, cfg *config.Config, cc *config.Cluster, c
 		},
 	}}
 	if p := cc.Probe; p != nil {
-		s.settings.Probe = &cluster.Probe{Interval: p.Interval, Timeout: p.Timeout, Fall: p.Fall, Rise: p.Rise, HTTP2: cc.HTTP2, ProxyProtocol: proxyVersion(cc.ProxyProtocol)}
+		s.settings.Probe = &cluster.Probe{Interval: p.Interval, Timeout: p.Timeout, Fall: p.Fall, Rise: p.Rise, Adaptive: p.Adaptive, HTTP2: cc.HTTP2, ProxyProtocol: proxyVersion(cc.ProxyProtocol)}
 		if ends != nil {
 			s.settings.Probe.TLS = ends
 		}
@@ -74,8 +74,17 @@ func (g *Gateway) newSpec(name string, cfg *config.Config, cc *config.Cluster, c
 	}
 	if cc.Heartbeat != nil {
 		s.settings.Heartbeat = cc.Heartbeat.TTL
+		if p := cc.Heartbeat.Poll; p != nil {
+			s.settings.Poll = &cluster.Probe{
+				Path: p.Path, Host: p.Host, Interval: p.Interval, Timeout: p.Timeout, HTTP2: cc.HTTP2, ProxyProtocol: proxyVersion(cc.ProxyProtocol),
+			}
+			if ends != nil {
+				s.settings.Poll.TLS = ends
+			}
+		}
 		s.settings.Accrual = cluster.Accrual{Threshold: cc.Heartbeat.Phi, MinSigma: cc.Heartbeat.MinSigma, Pause: cc.Heartbeat.Pause}
 	}
+	s.settings.Prober = g.prober
 	share(&s.settings, cc)
 	s.settings.Redundancy = redundancy(cc)
 	s.settings.Moved = func(detail string) { g.events.add(Event{Kind: kindRedundancy, Cluster: name, Detail: detail}) }
@@ -132,6 +141,9 @@ func redundancy(cc *config.Cluster) *cluster.Redundancy {
 		Mode: modes[r.Mode], Need: float64(r.Need), Hold: r.Hold, Manual: r.FailBack == "manual",
 	}}
 }
+
+// maxProbes is how many checks are under way at a time, over all clusters.
+const maxProbes = 256
 
 // defaultHold is that of redundancy.hold.
 const defaultHold = 10 * time.Second

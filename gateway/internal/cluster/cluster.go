@@ -43,8 +43,10 @@ type Settings struct {
 	// Tune brings the pool of an endpoint that stays to these settings; nil leaves it.
 	Tune      func(Transport)
 	Probe     *Probe  // nil: no active probes
+	Prober    *Prober // nil: checks are not bounded in number
 	Outlier   Outlier // zero: no passive ejection
 	Heartbeat time.Duration
+	Poll      *Probe  // by HTTP: each answer is a heartbeat; nil: endpoints send them
 	Accrual   Accrual // zero: no suspicion before Heartbeat has passed twice
 	Agent     *Agent  // nil: endpoints have none
 	// SlowStart ramps the weight of endpoints that come or come back, never of more than half of those that get traffic.
@@ -98,7 +100,8 @@ type Cluster struct {
 	wake    chan struct{} // an endpoint crossed tripAt, or a policy ejects one
 	out     atomic.Int32  // endpoints that are ejected, or about to be
 
-	mayBeOut atomic.Int32
+	mayBeOut   atomic.Int32
+	impossible atomic.Uint64 // reports of load
 
 	ctx  context.Context // ends with Close
 	stop context.CancelFunc
@@ -205,6 +208,12 @@ func (c *Cluster) Configure(s Settings) error {
 		c.weighAt = time.Now()
 		c.publishView("agent settings")
 	}
+	if !old.Poll.equal(s.Poll) {
+		for _, e := range c.endpoints {
+			e.stopPoll()
+			c.startPoll(e)
+		}
+	}
 	if !old.Probe.equal(s.Probe) {
 		for _, e := range c.endpoints {
 			e.stopProbe()
@@ -267,6 +276,7 @@ func (c *Cluster) rebuild(instances []discovery.Instance, why string) error {
 			c.leases.adopt(e)
 		}
 		c.startProbe(e)
+		c.startPoll(e)
 		c.startAgent(e)
 	}
 	c.absorb(instances)
@@ -318,6 +328,7 @@ func (c *Cluster) absorb(instances []discovery.Instance) {
 
 func (c *Cluster) retire(e *Endpoint) {
 	e.stopProbe()
+	e.stopPoll()
 	e.stopAgent()
 	e.takeBack(placeRetired)
 	if c.leases != nil {

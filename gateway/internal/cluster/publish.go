@@ -22,6 +22,9 @@ func (c *Cluster) publish(s *Snapshot, why string) {
 		ev := e.evidence(c, now)
 		if suspect := ev.Lease == LeaseSuspect; suspect != e.suspect {
 			e.suspect = suspect
+			if suspect {
+				e.askNow()
+			}
 			c.weighAt = now
 		}
 		was, is := e.effective, effective(ev)

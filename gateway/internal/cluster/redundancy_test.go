@@ -222,7 +222,7 @@ func TestSuspectEndpointsHaveHalfTheirWeight(t *testing.T) {
 		c := start(t, s, newLeases(&fakeCache{resident: map[uint64]*lease{}, queued: map[uint64]*lease{}}))
 		c.Apply(live(instance("a"), instance("b")))
 		beat := func() {
-			if _, err := c.Beat("a"); err != nil {
+			if _, err := c.Beat("a", time.Time{}); err != nil {
 				t.Fatal(err)
 			}
 		}

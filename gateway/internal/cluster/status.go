@@ -16,8 +16,10 @@ type Status struct {
 	Error      string  `json:"error,omitempty"` // why the answer is not fresh
 	Generation uint32  `json:"generation"`
 	Up         int     `json:"up"`
-	Unused     int     `json:"unused"` // instances outside of this gateway's subset
-	Panic      bool    `json:"panic"`
+	// ImpossibleReports counts reports of load that were ignored.
+	ImpossibleReports uint64 `json:"impossible_reports,omitempty"`
+	Unused            int    `json:"unused"` // instances outside of this gateway's subset
+	Panic             bool   `json:"panic"`
 	// Redundancy is nil if the cluster has none configured.
 	Redundancy *RedundancyStatus `json:"redundancy,omitempty"`
 	Endpoints  []EndpointStatus  `json:"endpoints"`
@@ -80,6 +82,7 @@ func (c *Cluster) Status() Status {
 		Name: c.name, Origin: c.state.Origin.String(), Generation: s.Table.Gen, Up: len(s.View.Up), Panic: s.Panic(),
 		Endpoints: make([]EndpointStatus, 0, len(s.Endpoints)),
 	}
+	out.ImpossibleReports = c.impossible.Load()
 	out.Redundancy = c.redundancyStatus(s)
 	if c.state.Origin != discovery.OriginNone && c.state.Origin != discovery.OriginStatic {
 		out.AgeSeconds = now.Sub(c.state.At).Seconds()
@@ -142,26 +145,6 @@ func (c *Cluster) SetOverride(id string, o Override) error {
 	}
 	c.publishView("operator")
 	return nil
-}
-
-// Beat takes a heartbeat of an endpoint. One that discovery has not reported yet is kept for a while; known tells.
-func (c *Cluster) Beat(id string) (known bool, err error) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.leases == nil || c.settings.Heartbeat <= 0 {
-		return false, fmt.Errorf("cluster %q: heartbeats are off; set clusters.%s.heartbeat.ttl", c.name, c.name)
-	}
-	e := c.endpoints[id]
-	if e == nil {
-		c.leases.Early(c.name, id, c.settings.Heartbeat)
-		return false, nil
-	}
-	c.leases.Beat(e, c.settings.Heartbeat)
-	if a := c.settings.Accrual; a.Threshold > 0 {
-		e.rhythm.beat(a, c.leases.now())
-	}
-	c.publishView("heartbeat")
-	return true, nil
 }
 
 func (c *Cluster) find(id string) (*Endpoint, error) {

@@ -241,6 +241,9 @@ func (c *checker) cluster(k *Cluster, path string) {
 		c.fail(path+".proxy_protocol", k.ProxyProtocol+" and http2", "one of them: connections of HTTP/2 are shared by clients")
 	}
 	c.redundancy(k, path)
+	if h := k.Heartbeat; h != nil && h.Poll != nil && h.Poll.Interval > h.TTL {
+		c.fail(path+".heartbeat.poll.interval", h.Poll.Interval.String(), "at most heartbeat.ttl, "+h.TTL.String())
+	}
 	if k.ZoneAware.Enabled && c.Zone == "" {
 		c.fail(path+".zone_aware.enabled", "true without zone", "the gateway's own zone under the key zone")
 	}

@@ -238,6 +238,7 @@ type Probe struct {
 	Timeout  time.Duration `yaml:"timeout" default:"500ms" min:"1ms" max:"1m"`
 	Fall     int           `yaml:"fall" default:"3" min:"1" max:"100"`
 	Rise     int           `yaml:"rise" default:"2" min:"1" max:"100"`
+	Adaptive bool          `yaml:"adaptive" default:"false"`
 }
 
 // HTTPProbe is one GET.
@@ -261,6 +262,15 @@ type Heartbeat struct {
 	Phi      float64       `yaml:"phi" default:"0" min:"1" max:"16" zero:"never"`
 	MinSigma time.Duration `yaml:"min_sigma" default:"100ms" min:"1ms" max:"1m"`
 	Pause    time.Duration `yaml:"pause" default:"500ms" min:"0s" max:"1h"` // 0 is none
+	Poll     *Poll         `yaml:"poll"`                                    // nil: endpoints send beats
+}
+
+// Poll asks endpoints for beats: an answer to GET is one.
+type Poll struct {
+	Path     string        `yaml:"path" default:"/" as:"target"`
+	Host     string        `yaml:"host" as:"authority"` // "" is the endpoint's address
+	Interval time.Duration `yaml:"interval" default:"1s" min:"100ms" max:"5s"`
+	Timeout  time.Duration `yaml:"timeout" default:"500ms" min:"10ms" max:"5s"`
 }
 
 // Retry bounds further attempts.
