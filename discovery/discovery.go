@@ -39,6 +39,7 @@ type Instance struct {
 	Tier       uint8             `json:"tier,omitempty"`
 	Zone       string            `json:"zone,omitempty"`
 	Datacenter string            `json:"datacenter,omitempty"`
+	Failover   uint8             `json:"failover,omitempty"` // 0: where it was looked for first; k: from the k-th place to fail over to
 	Tags       []string          `json:"tags,omitempty"`
 	Meta       map[string]string `json:"meta,omitempty"`
 	Canary     bool              `json:"canary,omitempty"`

@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"strconv"
 	"strings"
 	"time"
 
@@ -28,6 +29,7 @@ func (g *Gateway) adminHandler() http.Handler {
 	})
 	api.HandleFunc("GET /api/v1/clusters/{name}", g.getCluster)
 	api.HandleFunc("POST /api/v1/clusters/{name}/endpoints/{id}/{action}", g.postEndpoint)
+	api.HandleFunc("POST /api/v1/clusters/{name}/failback", g.postFailBack)
 	api.HandleFunc("GET /api/v1/policies", func(w http.ResponseWriter, _ *http.Request) {
 		writeJSON(w, http.StatusOK, map[string]any{"policies": g.Policies()})
 	})
@@ -112,6 +114,33 @@ func (g *Gateway) getCluster(w http.ResponseWriter, r *http.Request) {
 	writeJSON(w, http.StatusOK, c.Status())
 }
 
+// sentAt is when a beat was sent, by the clock of its endpoint; zero if it does not say.
+func sentAt(r *http.Request) (time.Time, error) {
+	text := r.URL.Query().Get("time")
+	if text == "" {
+		return time.Time{}, nil
+	}
+	ms, err := strconv.ParseInt(text, 10, 64)
+	if err != nil || ms <= 0 {
+		return time.Time{}, fmt.Errorf("time: got %q, want milliseconds since 1970", text)
+	}
+	return time.UnixMilli(ms), nil
+}
+
+// postFailBack is the operator's word that traffic may go back to where it belongs.
+func (g *Gateway) postFailBack(w http.ResponseWriter, r *http.Request) {
+	c := g.cluster(r.PathValue("name"))
+	if c == nil {
+		writeError(w, http.StatusNotFound, errors.New("no cluster "+r.PathValue("name")))
+		return
+	}
+	if err := c.FailBack(); err != nil {
+		writeError(w, http.StatusConflict, err)
+		return
+	}
+	w.WriteHeader(http.StatusNoContent)
+}
+
 func (g *Gateway) getPolicy(w http.ResponseWriter, r *http.Request) {
 	p := g.policy(r.PathValue("name"))
 	if p == nil {
@@ -141,8 +170,13 @@ func (g *Gateway) postEndpoint(w http.ResponseWriter, r *http.Request) {
 	case "readmit":
 		err = c.SetOverride(id, cluster.NoOverride)
 	case "beat":
+		var sent time.Time
+		if sent, err = sentAt(r); err != nil {
+			writeError(w, http.StatusBadRequest, err)
+			return
+		}
 		var known bool
-		if known, err = c.Beat(id); !known {
+		if known, err = c.Beat(id, sent); !known {
 			status = http.StatusAccepted // discovery has not reported it yet
 		}
 	default:

@@ -29,6 +29,22 @@ func (g *Gateway) newConsul(c config.Consul, ch *change) (*consul.Client, error)
 	})
 }
 
-func query(s *config.Service) consul.Query {
-	return consul.Query{Service: s.Service, Filter: s.Filter, Datacenter: s.Datacenter, RequireCheck: s.RequireCheck}
+// queries are what Consul is asked about a cluster: where its instances belong, and where others stand by.
+func queries(s *config.Service) []consul.Query {
+	out := []consul.Query{{Service: s.Service, Filter: s.Filter, Datacenter: s.Datacenter, RequireCheck: s.RequireCheck}}
+	for _, f := range s.Failover {
+		out = append(out, consul.Query{Service: f.Service, Filter: f.Filter, Datacenter: f.Datacenter, RequireCheck: s.RequireCheck})
+	}
+	return out
+}
+
+// consulSource returns the source of what Consul knows of s.
+func consulSource(c *consul.Client, s *config.Service) discovery.Source {
+	if s.Query != "" {
+		return c.Prepared(s.Query)
+	}
+	if q := queries(s); len(q) > 1 {
+		return c.Places(q)
+	}
+	return c.Service(queries(s)[0])
 }

@@ -33,6 +33,7 @@ const (
 	kindReloaded    = "reloaded"
 	kindDraining    = "draining"
 	kindEndpoint    = "endpoint"    // an endpoint's effective state changed
+	kindRedundancy  = "redundancy"  // others serve a cluster than before
 	kindPanic       = "panic"       // a cluster's health begins to be ignored, or counts again
 	kindCertificate = "certificate" // taken, refused, about to expire
 )

@@ -53,6 +53,7 @@ type Gateway struct {
 	recorder  *recording.Writer // nil if nothing is recorded
 	cacheDir  string            // of host's native code, as configured when it was made
 	leases    *cluster.Leases
+	prober    *cluster.Prober
 	certs     *certs.Store
 	data      *proxy.Server
 	admin     *http.Server
@@ -116,6 +117,7 @@ func (g *Gateway) start() (err error) {
 	if err != nil {
 		return err
 	}
+	g.prober = cluster.NewProber(maxProbes)
 	g.data = proxy.New(g.log)
 	g.register()
 	g.reloading.Lock() // the admin API answers before all is done

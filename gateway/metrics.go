@@ -57,6 +57,11 @@ var (
 	mPicked      = family(counter, "weir_endpoint_attempts_total", "Attempts begun.", "cluster", "endpoint")
 	mEndpoints   = family(gauge, "weir_cluster_endpoints", "Endpoints by state (up, degraded, draining, down).", "cluster", "state")
 	mPanic       = family(gauge, "weir_cluster_panic", "1 while so little of the cluster is up that health is ignored.", "cluster")
+	mRedundancy  = family(gauge, "weir_cluster_redundancy", "1 if the cluster can bear the loss of any one endpoint (N+1 holds), 0.5 if it bears what is needed and no loss, 0 if not even that.", "cluster")
+	mCapacity    = family(gauge, "weir_cluster_capacity", "Capacity in the unit of weights (endpoints with 1+1): what is needed, what is up, spares included, and what the worst single loss would cost.", "cluster", "of")
+	mMoves       = family(counter, "weir_cluster_redundancy_moves_total", "How often others came to serve: standbys, spares, tiers, datacenters, and back.", "cluster")
+	mTierShare   = family(gauge, "weir_cluster_tier_share", "Share of the requests that a tier gets, 0 to 1; datacenter is empty where it is not elsewhere.", "cluster", "tier", "datacenter")
+	mImpossible  = family(counter, "weir_load_reports_refused_total", "Reports of load that are impossible and were ignored.", "cluster")
 	mAge         = family(gauge, "weir_discovery_age_seconds", "Age of the last good answer of discovery; 0 for static endpoints.", "cluster")
 	mConnections = family(gauge, "weir_upstream_connections", "Connections to endpoints, by state (idle, active).", "cluster", "state")
 	mLeases      = family(counter, "weir_lease_events_total", "Heartbeats and what their leases met in the cache.", "event")
@@ -85,7 +90,7 @@ var (
 
 var families = []*metric{
 	mRequests, mDuration, mAttempts, mRetries, mHedges, mRejected, mAborted, mGone, mTunnels, mUnproxied, mHandshakes, mTurnedAway, mClients, mUp, mInflight, mEWMA, mEjections, mPicked,
-	mEndpoints, mPanic, mAge, mConnections, mLeases, mPicks, mFuel, mPickSeconds, mFailures, mUnheard, mRecreated, mQuarantined,
+	mEndpoints, mPanic, mRedundancy, mCapacity, mMoves, mTierShare, mImpossible, mAge, mConnections, mLeases, mPicks, mFuel, mPickSeconds, mFailures, mUnheard, mRecreated, mQuarantined,
 	mRefused, mInfo, mGuest, mShadowPicks, mShadowShare, mEvents, mMissed, mEngine, mExpiry,
 	mCertFiles, mCertStale, mReloads, mReloaded, mBuild,
 }
@@ -113,6 +118,8 @@ func (g *Gateway) Collect(ch chan<- prometheus.Metric) {
 	c.add(mLeases, float64(l.InstallRetries), "install_retry")
 	c.add(mLeases, float64(l.Unstored), "unstored")
 	c.add(mLeases, float64(l.Overruns), "overrun")
+	c.add(mLeases, float64(l.Future), "future")
+	c.add(mLeases, float64(l.Replayed), "replayed")
 	for _, p := range g.loaded() {
 		c.policy(p)
 		c.shadow(p.name, g.shadowOf(p))
@@ -190,6 +197,20 @@ func seconds(ds []time.Duration) []float64 {
 	return out
 }
 
+func (c collection) redundancy(name string, r *cluster.RedundancyStatus) {
+	if r == nil {
+		return
+	}
+	c.add(mRedundancy, map[string]float64{"redundant": 1, "exposed": 0.5}[r.State], name)
+	c.add(mCapacity, r.Need, name, "need")
+	c.add(mCapacity, r.Capacity, name, "up")
+	c.add(mCapacity, r.Largest, name, "largest")
+	c.add(mMoves, float64(r.Moves), name)
+	for _, t := range r.Tiers {
+		c.add(mTierShare, t.Share, name, strconv.Itoa(t.Tier), t.Datacenter)
+	}
+}
+
 func (c collection) cluster(m *cluster.Cluster) {
 	s := m.Status()
 	c.add(mAge, s.AgeSeconds, s.Name)
@@ -210,6 +231,8 @@ func (c collection) cluster(m *cluster.Cluster) {
 		panicking = 1
 	}
 	c.add(mPanic, panicking, s.Name)
+	c.redundancy(s.Name, s.Redundancy)
+	c.add(mImpossible, float64(s.ImpossibleReports), s.Name)
 	for state, n := range states {
 		c.add(mEndpoints, float64(n), s.Name, state)
 	}

@@ -324,7 +324,10 @@ func (g *Gateway) update(m *member, spec clusterSpec) {
 	if old.sourceKey != spec.sourceKey {
 		m.stop()
 		<-m.done
-		if s, ok := spec.source.(*consul.Source); ok && old.query == spec.query {
+		s, recalls := spec.source.(interface {
+			From(discovery.State) discovery.Source
+		})
+		if recalls && old.asks == spec.asks {
 			known, _ := m.cluster.Ready()
 			spec.source = s.From(known)
 		}

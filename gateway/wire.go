@@ -13,7 +13,6 @@ import (
 	"time"
 
 	"github.com/weir-lb/weir/discovery"
-	"github.com/weir-lb/weir/discovery/consul"
 	"github.com/weir-lb/weir/gateway/internal/certs"
 	"github.com/weir-lb/weir/gateway/internal/cluster"
 	"github.com/weir-lb/weir/gateway/internal/config"
@@ -30,7 +29,7 @@ type clusterSpec struct {
 	conditions []string // of retry
 	secret     []byte   // authenticates cookies
 	source     discovery.Source
-	query      consul.Query // of a source that asks Consul
+	asks       string // of a source that asks Consul: what for
 	sourceKey  string
 }
 
@@ -65,7 +64,7 @@ func (g *Gateway) newSpec(name string, cfg *config.Config, cc *config.Cluster, c
 		},
 	}}
 	if p := cc.Probe; p != nil {
-		s.settings.Probe = &cluster.Probe{Interval: p.Interval, Timeout: p.Timeout, Fall: p.Fall, Rise: p.Rise, HTTP2: cc.HTTP2, ProxyProtocol: proxyVersion(cc.ProxyProtocol)}
+		s.settings.Probe = &cluster.Probe{Interval: p.Interval, Timeout: p.Timeout, Fall: p.Fall, Rise: p.Rise, Adaptive: p.Adaptive, HTTP2: cc.HTTP2, ProxyProtocol: proxyVersion(cc.ProxyProtocol)}
 		if ends != nil {
 			s.settings.Probe.TLS = ends
 		}
@@ -75,9 +74,20 @@ func (g *Gateway) newSpec(name string, cfg *config.Config, cc *config.Cluster, c
 	}
 	if cc.Heartbeat != nil {
 		s.settings.Heartbeat = cc.Heartbeat.TTL
+		if p := cc.Heartbeat.Poll; p != nil {
+			s.settings.Poll = &cluster.Probe{
+				Path: p.Path, Host: p.Host, Interval: p.Interval, Timeout: p.Timeout, HTTP2: cc.HTTP2, ProxyProtocol: proxyVersion(cc.ProxyProtocol),
+			}
+			if ends != nil {
+				s.settings.Poll.TLS = ends
+			}
+		}
 		s.settings.Accrual = cluster.Accrual{Threshold: cc.Heartbeat.Phi, MinSigma: cc.Heartbeat.MinSigma, Pause: cc.Heartbeat.Pause}
 	}
+	s.settings.Prober = g.prober
 	share(&s.settings, cc)
+	s.settings.Redundancy = redundancy(cc)
+	s.settings.Moved = func(detail string) { g.events.add(Event{Kind: kindRedundancy, Cluster: name, Detail: detail}) }
 	s.conditions, s.secret = cc.Retry.Conditions, ch.secrets[name]
 	if cc.Affinity != nil && cc.Affinity.Cookie != "" {
 		s.settings.Sticky = &cluster.Sticky{Cookie: cc.Affinity.Cookie, Key: s.secret}
@@ -90,7 +100,7 @@ func (g *Gateway) newSpec(name string, cfg *config.Config, cc *config.Cluster, c
 	s.key = fingerprint(cc, cfg.Zone, s.settings.PolicyName, s.secret)
 	s.source, s.sourceKey = source(cc, ch)
 	if cc.Consul != nil {
-		s.query = query(cc.Consul)
+		s.asks = fingerprint(cc.Consul)
 	}
 	return s
 }
@@ -117,6 +127,27 @@ func share(s *cluster.Settings, cc *config.Cluster) {
 	}
 }
 
+// redundancy says what stands by. Failover to other places needs at least that traffic does not go back too early.
+func redundancy(cc *config.Cluster) *cluster.Redundancy {
+	r := cc.Redundancy
+	if r == nil {
+		if cc.Consul == nil || len(cc.Consul.Failover) == 0 && cc.Consul.Query == "" {
+			return nil
+		}
+		r = &config.Redundancy{Mode: policies.ByTier.String(), Hold: defaultHold}
+	}
+	modes := map[string]policies.RedundancyMode{"1+1": policies.OneActive, "n+1": policies.WithSpares}
+	return &cluster.Redundancy{Spares: r.Spares, Redundancy: policies.Redundancy{
+		Mode: modes[r.Mode], Need: float64(r.Need), Hold: r.Hold, Manual: r.FailBack == "manual",
+	}}
+}
+
+// maxProbes is how many checks are under way at a time, over all clusters.
+const maxProbes = 256
+
+// defaultHold is that of redundancy.hold.
+const defaultHold = 10 * time.Second
+
 // fingerprint is equal for equal values. It is for comparing, off the request path.
 func fingerprint(values ...any) string {
 	b, err := json.Marshal(values)
@@ -129,13 +160,13 @@ func fingerprint(values ...any) string {
 // source returns what discovers the cluster's instances. Equal keys mean the same source.
 func source(cc *config.Cluster, ch *change) (s discovery.Source, key string) {
 	if cc.Consul != nil {
-		return ch.consul.Service(query(cc.Consul)), fmt.Sprintf("%p", ch.consul) + fingerprint(cc.Consul)
+		return consulSource(ch.consul, cc.Consul), fmt.Sprintf("%p", ch.consul) + fingerprint(cc.Consul)
 	}
 	instances := make([]discovery.Instance, 0, len(cc.Endpoints))
 	for _, e := range cc.Endpoints {
 		instances = append(instances, discovery.Instance{
 			ID: e.Name, Name: e.Name, Address: e.Address, Weight: e.Weight, Tier: uint8(e.Tier), Zone: e.Zone, Meta: e.Meta,
-			Canary: e.Meta["canary"] == "true",
+			Canary: e.Meta["canary"] == "true", Spare: e.Spare,
 		})
 	}
 	return discovery.NewStatic(instances), fingerprint(instances)

@@ -1,6 +1,9 @@
 package policies
 
-import "math"
+import (
+	"math"
+	"slices"
+)
 
 // Split says how a view is divided among requests before a policy sees it, whatever the policy is. The zero value divides
 // nothing: the first tier with anything up gets everything, and no zone is preferred.
@@ -17,6 +20,14 @@ type Split struct {
 	ZoneMinimum int
 	// Barred says of endpoints that they get nothing even in panic: an operator took them out, not an outage. nil: none.
 	Barred func(i int) bool
+	// Held says of endpoints that they stand by: they serve what is left over, and in panic. nil: none. See [Reserve].
+	Held func(i int) bool
+	// Counts is what endpoint i counts for when tiers share, in the unit of weights, so that tiers can get their traffic back
+	// later than their endpoints. As long as those that count cannot bear everything, all that is up does. nil: all that is
+	// up counts at once.
+	Counts func(i int) float64
+	// Need is what the first tier must bear, in the unit of weights; 0: the weight of all its endpoints.
+	Need float64
 }
 
 // Part is a view for some of the requests.
@@ -37,13 +48,18 @@ func (v *View) For(x uint32) *View {
 
 // Apply divides v, which nobody else knows yet. gen numbers the views that it makes.
 func (s Split) Apply(v *View, gen func() uint32) {
-	if s.Overprovision <= 0 && s.PanicBelow <= 0 && !s.OwnZone || len(v.Table.Endpoints) == 0 || v.Panic {
+	if s.Overprovision <= 0 && s.PanicBelow <= 0 && !s.OwnZone && s.Held == nil && s.Counts == nil || len(v.Table.Endpoints) == 0 || v.Panic {
 		return
 	}
 	var parts []portion
-	if s.Overprovision > 0 {
+	switch {
+	case s.Overprovision > 0:
 		parts = s.tiers(v)
-	} else {
+	case s.Counts != nil:
+		if parts = s.whole(v); !parts[0].panic {
+			parts = s.tiers(v)
+		}
+	default:
 		parts = s.whole(v)
 	}
 	if s.OwnZone && v.Table.SelfZone != 0 && len(v.Table.Endpoints) >= s.ZoneMinimum {
@@ -79,31 +95,96 @@ func (s Split) whole(v *View) []portion {
 	if up < s.PanicBelow*all {
 		return []portion{{share: 1, panic: true, has: func(i int) bool { return !s.barred(i) }}}
 	}
+	if s.Held != nil && slices.ContainsFunc(v.Up, func(i uint32) bool { return !s.Held(int(i)) }) {
+		return []portion{{share: 1, has: func(i int) bool { return v.Usable(i) && !s.Held(i) }}}
+	}
 	// The first tier that has anything is what an undivided view comes to.
 	return []portion{{share: 1, all: true, has: v.Usable}}
 }
 
 // tiers is a portion for each tier that gets traffic.
 func (s Split) tiers(v *View) []portion {
-	var up []float64
-	var tiers []int
-	for tier := range numTiers {
-		if u, all := weights(v, func(i int) bool { return tierOf(v.Table.Endpoints[i]) == tier }); all > 0 {
-			up = append(up, u/all)
-			tiers = append(tiers, tier)
-		}
-	}
 	var parts []portion
-	for k, share := range Priorities(up, s.Overprovision, s.PanicBelow) {
+	for tier, share := range s.Shares(v) {
 		if share.Part > 0 {
-			tier := tiers[k]
-			parts = append(parts, portion{share: share.Part, panic: share.Panic, all: share.Part == 1 && k == 0, has: func(i int) bool {
-				return tierOf(v.Table.Endpoints[i]) == tier && (share.Panic && !s.barred(i) || v.Usable(i))
+			parts = append(parts, portion{share: share.Part, panic: share.Panic, all: share.Part == 1 && s.undivided(v, tier), has: func(i int) bool {
+				return tierOf(v.Table.Endpoints[i]) == tier && (share.Panic && !s.barred(i) || v.Usable(i) && !s.held(i))
 			}})
 		}
 	}
 	return parts
 }
+
+// undivided reports whether a policy that sees the whole of v keeps to what is in service of tier.
+func (s Split) undivided(v *View, tier int) bool {
+	return tier == firstWeighted(v.Table) && !slices.ContainsFunc(v.Up[:v.TierEnd[tier]], func(i uint32) bool { return s.held(int(i)) })
+}
+
+// Shares is what each tier gets of the traffic that v is for.
+func (s Split) Shares(v *View) [numTiers]Share {
+	overprovision := s.Overprovision
+	if overprovision <= 0 {
+		overprovision = 1 / tolerance // the first tier with anything up gets everything
+	}
+	var up, counted []float64
+	var tiers []int
+	bearable := 0.0
+	for tier := range numTiers {
+		u, c, all := s.capacity(v, tier)
+		if all == 0 {
+			continue
+		}
+		if s.Need > 0 && tier == firstWeighted(v.Table) {
+			all = s.Need
+		}
+		up = append(up, min(u/all, 1))
+		counted = append(counted, min(c/all, 1))
+		bearable += min(overprovision*c/all, 1)
+		tiers = append(tiers, tier)
+	}
+	if bearable >= 1 {
+		up = counted
+	}
+	var out [numTiers]Share
+	for k, share := range Priorities(up, overprovision, s.PanicBelow) {
+		out[tiers[k]] = share
+	}
+	return out
+}
+
+// capacity adds up the weights of a tier's endpoints: those that are up, what they count for, and all.
+func (s Split) capacity(v *View, tier int) (up, counts, all float64) {
+	for i, e := range v.Table.Endpoints {
+		if tierOf(e) != tier {
+			continue
+		}
+		all += float64(e.Weight)
+		if !v.Usable(i) || s.held(i) {
+			continue
+		}
+		up += float64(e.Weight)
+		if s.Counts != nil {
+			counts += s.Counts(i)
+		}
+	}
+	if s.Counts == nil {
+		counts = up
+	}
+	return up, counts, all
+}
+
+// firstWeighted is the first tier of t in which anything has a weight.
+func firstWeighted(t *Table) int {
+	first := numTiers
+	for _, e := range t.Endpoints {
+		if e.Weight > 0 {
+			first = min(first, tierOf(e))
+		}
+	}
+	return first
+}
+
+func (s Split) held(i int) bool { return s.Held != nil && s.Held(i) }
 
 func (s Split) barred(i int) bool { return s.Barred != nil && s.Barred(i) }
 

@@ -35,6 +35,7 @@ type Options struct {
 	Refresh    time.Duration // a full answer is asked for this often; 5 min
 	Pace       time.Duration // the mean time between two queries for a service is at least this; 25 ms
 	MaxBackoff time.Duration // after failures; 30 s
+	Define     time.Duration // prepared queries are read this often, give or take a tenth; 30 s
 	MaxStale   time.Duration // an answer of a Consul server that lost its leader longer ago is not taken; 1 min
 
 	Snapshot *discovery.Snapshot // where the last known good is kept; nil: nowhere
@@ -54,6 +55,7 @@ func (o *Options) setDefaults() {
 		{&o.Pace, 25 * time.Millisecond},
 		{&o.MaxBackoff, 30 * time.Second},
 		{&o.MaxStale, time.Minute},
+		{&o.Define, 30 * time.Second},
 	} {
 		if *d.field == 0 {
 			*d.field = d.initial

@@ -53,6 +53,7 @@ type locality struct{ Region, Zone string }
 type reading struct {
 	datacenter   string // ours; instances of any other are reached by their WAN addresses. "": all are ours
 	requireCheck bool
+	onlyPassing  bool
 }
 
 // instances returns what the entries of an answer say, sorted by ID. Entries that cannot be used are left out, and the
@@ -120,7 +121,7 @@ func (rd reading) status(e *entry) discovery.Status {
 			c.Status == "maintenance":
 			st = max(st, discovery.Maintenance)
 		case c.Status == "passing":
-		case c.Status == "warning":
+		case c.Status == "warning" && !rd.onlyPassing:
 			st = max(st, discovery.Warning)
 		default:
 			st = max(st, discovery.Critical)

@@ -115,7 +115,7 @@ func TestLiveInstanceCarriesWhatWasRegistered(t *testing.T) {
 	bad := watching(t, c.Service(Query{Service: "web", Filter: "1 >"}))
 	bad.until(t, "a refusal of the filter", stale("none", Failed))
 	far := watching(t, c.Service(Query{Service: "web", Datacenter: "dc9"}))
-	far.until(t, "a refusal of the datacenter", stale("none", Failed))
+	far.until(t, "a refusal of the datacenter", stale("none", UnknownDatacenter))
 }
 
 func TestLiveNoEndpointIsLost(t *testing.T) {

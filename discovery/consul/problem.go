@@ -36,6 +36,8 @@ const (
 	Refused     ProblemKind = "query refused"
 	Garbled     ProblemKind = "answer is not understood"
 	Doubted     ProblemKind = "answer is doubted"
+
+	UnknownDatacenter ProblemKind = "unknown datacenter"
 )
 
 func classify(err error) *Problem {

@@ -15,12 +15,14 @@ type Query struct {
 	Service      string
 	Filter       string // an expression that the agent evaluates; "": all instances
 	Datacenter   string // "": that of the options
+	OnlyPassing  bool   // an instance that warns counts as critical
 	RequireCheck bool   // an instance without a check of its own counts as critical, for it may not be complete yet
 }
 
 // key is equal for queries with equal answers. It names them in the snapshot.
 func (c *Client) key(q Query) string {
-	return fmt.Sprintf("consul %q %q %q %q %t", c.scope, q.Datacenter, q.Service, q.Filter, q.RequireCheck)
+	return fmt.Sprintf("consul %q %q %q %q %t%s", c.scope, q.Datacenter, q.Service, q.Filter, q.RequireCheck,
+		map[bool]string{true: " passing"}[q.OnlyPassing])
 }
 
 // question is one request to the agent.
@@ -70,7 +72,7 @@ func (c *Client) ask(ctx context.Context, q Query, qn question) (answer, error) 
 
 // reading says how to read answers to q. It must know which datacenter is the agent's own, if q asks for one by name.
 func (c *Client) reading(ctx context.Context, q Query) (reading, error) {
-	rd := reading{requireCheck: q.RequireCheck}
+	rd := reading{requireCheck: q.RequireCheck, onlyPassing: q.OnlyPassing}
 	if q.Datacenter == "" {
 		return rd, nil
 	}

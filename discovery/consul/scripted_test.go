@@ -22,6 +22,7 @@ type scripted struct {
 }
 
 type call struct {
+	path string
 	url.Values
 	header http.Header
 	reply  chan func(http.ResponseWriter)
@@ -30,7 +31,7 @@ type call struct {
 func script(t *testing.T) *scripted {
 	s := &scripted{calls: make(chan call)}
 	s.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		c := call{Values: r.URL.Query(), header: r.Header, reply: make(chan func(http.ResponseWriter), 1)}
+		c := call{path: r.URL.Path, Values: r.URL.Query(), header: r.Header, reply: make(chan func(http.ResponseWriter), 1)}
 		select {
 		case s.calls <- c:
 		case <-r.Context().Done():

@@ -28,7 +28,7 @@ func (c *Client) Service(q Query) *Source {
 
 // From returns a source that begins with what another source of the same query knew. It doubts what says otherwise, as
 // one that has run all the time would: a change of the agent's address in an outage must not take the endpoints away.
-func (s *Source) From(known discovery.State) *Source {
+func (s *Source) From(known discovery.State) discovery.Source {
 	return &Source{client: s.client, query: s.query, known: known}
 }
 
@@ -107,7 +107,7 @@ func (w *watch) step(ctx context.Context) error {
 	q := w.next()
 	a, err := w.client.ask(ctx, w.query, q)
 	if err != nil {
-		return err
+		return w.client.locate(ctx, w.query, err)
 	}
 	switch {
 	case !a.leader:

@@ -65,6 +65,11 @@ func (a *Agent) Maintenance(ctx context.Context, id string, on bool) error {
 		"/v1/agent/service/maintenance/"+url.PathEscape(id)+"?enable="+strconv.FormatBool(on), nil, nil)
 }
 
+// JoinWAN makes the agent's datacenter and that of other one federation.
+func (a *Agent) JoinWAN(ctx context.Context, other *Agent) error {
+	return a.call(ctx, http.MethodPut, "/v1/agent/join/127.0.0.1:"+strconv.Itoa(other.ports[3])+"?wan=1", nil, nil)
+}
+
 // call makes one call of the agent's API. in and out are JSON; nil is no body.
 func (a *Agent) call(ctx context.Context, method, path string, in, out any) error {
 	var body bytes.Buffer

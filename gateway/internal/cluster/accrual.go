@@ -10,7 +10,7 @@ import (
 // means that a beat comes this late once in 10^phi. Where beats come every 200 ms, give or take a tenth, phi 8 is reached
 // 1.26 s after the last one: 200 ms, the pause of 500 ms, and 5.61 times the least sigma of 100 ms.
 type Accrual struct {
-	Threshold float64       // at which an endpoint is taken for dead; 0 is never
+	Threshold float64       // at which an endpoint is taken for dead, and at half of it for suspect; 0 is never
 	MinSigma  time.Duration // beats are taken to vary by this much at least: calm ones would make each delay a sign
 	Pause     time.Duration // a beat may be late by this much without suspicion
 }

@@ -151,7 +151,7 @@ func TestASilentEndpointIsOutBeforeItsLeaseEnds(t *testing.T) {
 		beats := func(n int) {
 			for range n {
 				time.Sleep(200 * time.Millisecond) // virtual
-				if _, err := c.Beat("a"); err != nil {
+				if _, err := c.Beat("a", time.Time{}); err != nil {
 					t.Fatal(err)
 				}
 			}

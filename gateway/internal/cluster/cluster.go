@@ -43,8 +43,10 @@ type Settings struct {
 	// Tune brings the pool of an endpoint that stays to these settings; nil leaves it.
 	Tune      func(Transport)
 	Probe     *Probe  // nil: no active probes
+	Prober    *Prober // nil: checks are not bounded in number
 	Outlier   Outlier // zero: no passive ejection
 	Heartbeat time.Duration
+	Poll      *Probe  // by HTTP: each answer is a heartbeat; nil: endpoints send them
 	Accrual   Accrual // zero: no suspicion before Heartbeat has passed twice
 	Agent     *Agent  // nil: endpoints have none
 	// SlowStart ramps the weight of endpoints that come or come back, never of more than half of those that get traffic.
@@ -58,7 +60,10 @@ type Settings struct {
 	// block or call back. nil: nobody does.
 	Changed func(endpoint, from, to, why string)
 	// Panicked hears when panic begins, and when it is over (Snapshot.Panic), as Changed does, with how many endpoints are up.
-	Panicked func(begins bool, up, of int)
+	Panicked   func(begins bool, up, of int)
+	Redundancy *Redundancy // nil: nothing stands by but by tier, and nothing waits to come back
+	// Moved hears, as Changed does, when others serve than before.
+	Moved func(detail string)
 }
 
 // Snapshot is everything one request needs of a cluster. It is immutable but for the endpoints' state, and a request
@@ -95,7 +100,8 @@ type Cluster struct {
 	wake    chan struct{} // an endpoint crossed tripAt, or a policy ejects one
 	out     atomic.Int32  // endpoints that are ejected, or about to be
 
-	mayBeOut atomic.Int32
+	mayBeOut   atomic.Int32
+	impossible atomic.Uint64 // reports of load
 
 	ctx  context.Context // ends with Close
 	stop context.CancelFunc
@@ -109,6 +115,7 @@ type Cluster struct {
 	gen       uint32
 	viewGen   uint32
 	sweptAt   time.Time
+	standby   standby
 	weighAt   time.Time // when weights are to be looked at; zero: when something happens
 	buildErr  error
 	closed    bool
@@ -158,7 +165,7 @@ func (c *Cluster) Apply(s discovery.State) {
 		return
 	}
 	var err error
-	if used := c.settings.Subset.of(s.Instances); sameTopology(c.current.Load(), used) {
+	if used := c.settings.place(c.settings.Subset.of(s.Instances)); sameTopology(c.current.Load(), used) {
 		c.absorb(used)
 		c.publishView("discovery")
 	} else {
@@ -183,7 +190,7 @@ func (c *Cluster) Configure(s Settings) error {
 	}
 	old := c.settings
 	c.adopt(s)
-	if err := c.rebuild(s.Subset.of(c.state.Instances), "configuration"); err != nil {
+	if err := c.rebuild(s.place(s.Subset.of(c.state.Instances)), "configuration"); err != nil {
 		c.adopt(old)
 		return err
 	}
@@ -200,6 +207,12 @@ func (c *Cluster) Configure(s Settings) error {
 		}
 		c.weighAt = time.Now()
 		c.publishView("agent settings")
+	}
+	if !old.Poll.equal(s.Poll) {
+		for _, e := range c.endpoints {
+			e.stopPoll()
+			c.startPoll(e)
+		}
 	}
 	if !old.Probe.equal(s.Probe) {
 		for _, e := range c.endpoints {
@@ -263,6 +276,7 @@ func (c *Cluster) rebuild(instances []discovery.Instance, why string) error {
 			c.leases.adopt(e)
 		}
 		c.startProbe(e)
+		c.startPoll(e)
 		c.startAgent(e)
 	}
 	c.absorb(instances)
@@ -314,6 +328,7 @@ func (c *Cluster) absorb(instances []discovery.Instance) {
 
 func (c *Cluster) retire(e *Endpoint) {
 	e.stopProbe()
+	e.stopPoll()
 	e.stopAgent()
 	e.takeBack(placeRetired)
 	if c.leases != nil {

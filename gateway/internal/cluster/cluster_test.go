@@ -420,7 +420,7 @@ func TestHeartbeat(t *testing.T) {
 	c.Apply(live(instance("a"), instance("b")))
 	beat := func(id string, known bool) {
 		t.Helper()
-		if got, err := c.Beat(id); got != known || err != nil {
+		if got, err := c.Beat(id, time.Time{}); got != known || err != nil {
 			t.Fatalf("beat of %s: known %v, %v; want %v", id, got, err, known)
 		}
 	}

@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"context"
 	"sync/atomic"
 	"time"
 
@@ -36,11 +37,15 @@ type Endpoint struct {
 	outlier   outlierState
 	effective Effective
 	announced bool
-	rate      rate
-	agent     agentState
-	rampFrom  time.Time // zero: it has its whole weight
-	load      policies.LoadWeight
-	loadAt    int64 // the report that load has taken
+	beatSent  time.Time // of the last beat, by the endpoint's own clock; zero if it did not say
+
+	stopPolling context.CancelFunc
+	suspect     bool // its heartbeat is: it has half its weight
+	rate        rate
+	agent       agentState
+	rampFrom    time.Time // zero: it has its whole weight
+	load        policies.LoadWeight
+	loadAt      int64 // the report that load has taken
 }
 
 func newEndpoint(c *Cluster, in discovery.Instance, num uint32) *Endpoint {

@@ -80,8 +80,13 @@ func (e *Endpoint) evidence(c *Cluster, now time.Time) Evidence {
 	}
 	if c.leases != nil && c.settings.Heartbeat > 0 {
 		ev.Lease = c.leases.State(e, c.settings.Heartbeat)
-		if a := c.settings.Accrual; ev.Lease != LeaseNone && a.Threshold > 0 && e.rhythm.phi(a, c.leases.now()) >= a.Threshold {
-			ev.Lease = LeaseDead
+		if a := c.settings.Accrual; ev.Lease != LeaseNone && a.Threshold > 0 {
+			switch phi := e.rhythm.phi(a, c.leases.now()); {
+			case phi >= a.Threshold:
+				ev.Lease = LeaseDead
+			case phi >= a.Threshold/2:
+				ev.Lease = max(ev.Lease, LeaseSuspect)
+			}
 		}
 	}
 	return ev

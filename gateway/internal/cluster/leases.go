@@ -47,7 +47,7 @@ type Leases struct {
 
 	pending map[uint64]*pendingLease // the writer's: leases not yet seen in the cache
 
-	beats, installRetries, unstored, overruns atomic.Uint64
+	beats, installRetries, unstored, overruns, future, replayed atomic.Uint64
 }
 
 // leaseCache is what leases need of ristretto.
@@ -253,9 +253,11 @@ type LeaseStats struct {
 	InstallRetries uint64 // Sets of a new lease that had to be repeated
 	Unstored       uint64 // leases that the cache would not take
 	Overruns       uint64 // renewals that found the queue full
+	Future         uint64 // beats that were ignored since they came from the future
+	Replayed       uint64 // and since they had come before, or were old
 }
 
 // Stats returns the counters.
 func (l *Leases) Stats() LeaseStats {
-	return LeaseStats{l.beats.Load(), l.installRetries.Load(), l.unstored.Load(), l.overruns.Load()}
+	return LeaseStats{l.beats.Load(), l.installRetries.Load(), l.unstored.Load(), l.overruns.Load(), l.future.Load(), l.replayed.Load()}
 }

@@ -21,13 +21,16 @@ type Probe struct {
 	Statuses []int  // accepted; empty is 200..399
 	Interval time.Duration
 	Timeout  time.Duration
-	Fall     int // failures in a row that take an endpoint out
-	Rise     int // successes in a row that bring it back
+	Fall     int  // failures in a row that take an endpoint out
+	Rise     int  // successes in a row that bring it back
+	Adaptive bool // more often in doubt, less often while requests succeed
 
 	ProxyProtocol int // version of the PROXY header that connections begin with, 0 for none
 
 	HTTP2 bool
 	TLS   TLS // nil: without
+
+	prober *Prober
 }
 
 // TLS gives, for an endpoint at host:port, what gives the configuration for a connection.
@@ -47,7 +50,7 @@ func (p *Probe) equal(q *Probe) bool {
 	a, b := *p, *q
 	a.Statuses, b.Statuses = nil, nil
 	return a.HTTP2 == b.HTTP2 && a.ProxyProtocol == b.ProxyProtocol && a.TLS == b.TLS && a.Path == b.Path && a.Host == b.Host && a.Interval == b.Interval && a.Timeout == b.Timeout &&
-		a.Fall == b.Fall && a.Rise == b.Rise && slices.Equal(p.Statuses, q.Statuses)
+		a.Fall == b.Fall && a.Adaptive == b.Adaptive && a.Rise == b.Rise && slices.Equal(p.Statuses, q.Statuses)
 }
 
 // ProbeState is what active checks say.
@@ -69,7 +72,18 @@ type probeState struct {
 	lastGood bool
 	reason   string // of the last failure
 	at       time.Time
+	answered uint64 // attempts that were over at that time
+	failed   uint64 // and those that failed
 	stop     context.CancelFunc
+	now      chan struct{} // holds an item if the next check is wanted at once
+}
+
+// askNow has the endpoint checked at once, if it is checked at all. The caller holds cluster.mu.
+func (e *Endpoint) askNow() {
+	select {
+	case e.probe.now <- struct{}{}:
+	default: // it is asked already, or never
+	}
 }
 
 func (e *Endpoint) stopProbe() {
@@ -81,42 +95,52 @@ func (e *Endpoint) stopProbe() {
 // startProbe starts the goroutine that checks e, if the cluster has probes. The caller holds c.mu, or no one else
 // knows the cluster yet.
 func (c *Cluster) startProbe(e *Endpoint) {
-	p := c.settings.Probe
-	if p == nil || c.closed {
+	if c.settings.Probe == nil || c.closed {
 		return
 	}
+	p := *c.settings.Probe
+	p.prober = c.settings.Prober
 	ctx, stop := context.WithCancel(c.ctx)
-	e.probe.stop = stop
-	c.done.Go(func() { c.probe(ctx, *p, e) })
+	now := make(chan struct{}, 1)
+	e.probe.stop, e.probe.now = stop, now
+	c.done.Go(func() { c.probe(ctx, p, e, now) })
 }
 
 // repeat calls do until ctx ends, first after a random part of the interval, then with a jitter of a tenth, so that
 // endpoints and gateways do not fall into step. Intervals are from one beginning to the next: what hangs is asked as often
 // as what answers.
 func repeat(ctx context.Context, interval time.Duration, do func()) {
-	wait := time.NewTimer(rand.N(interval))
+	repeatAt(ctx, nil, func() time.Duration { return interval }, do)
+}
+
+// repeatAt is repeat with an interval that may change, and calls at once when now has something.
+func repeatAt(ctx context.Context, now <-chan struct{}, every func() time.Duration, do func()) {
+	wait := time.NewTimer(rand.N(every()))
 	defer wait.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-wait.C:
+		case <-now:
 		}
 		begin := time.Now()
 		do()
+		interval := every()
 		wait.Reset(interval*9/10 + rand.N(interval/5+1) - time.Since(begin))
 	}
 }
 
 // probe checks e until ctx ends.
-func (c *Cluster) probe(ctx context.Context, p Probe, e *Endpoint) {
+func (c *Cluster) probe(ctx context.Context, p Probe, e *Endpoint, now <-chan struct{}) {
 	check := p.tcp
 	if p.Path != "" {
 		t := p.transport(e.Address)
 		defer t.CloseIdleConnections()
 		check = func(ctx context.Context, address string) error { return p.http(ctx, t, address) }
 	}
-	repeat(ctx, p.Interval, func() {
+	repeatAt(ctx, now, func() time.Duration { return c.probeEvery(p, e) }, func() {
+		defer p.prober.enter(ctx)()
 		one, cancel := context.WithTimeout(ctx, p.Timeout)
 		err := check(one, e.Address)
 		cancel()

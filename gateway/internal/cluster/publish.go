@@ -19,7 +19,15 @@ func (c *Cluster) publish(s *Snapshot, why string) {
 	changed := old == nil || old.Table != s.Table
 	var lost, came []*Endpoint
 	for _, e := range s.Endpoints {
-		was, is := e.effective, effective(e.evidence(c, now))
+		ev := e.evidence(c, now)
+		if suspect := ev.Lease == LeaseSuspect; suspect != e.suspect {
+			e.suspect = suspect
+			if suspect {
+				e.askNow()
+			}
+			c.weighAt = now
+		}
+		was, is := e.effective, effective(ev)
 		if was == is && e.announced {
 			continue
 		}
@@ -46,6 +54,7 @@ func (c *Cluster) publish(s *Snapshot, why string) {
 			s, changed = next, true
 		}
 	}
+	changed = c.stand(s, now) || changed
 	if !changed {
 		return
 	}
@@ -53,9 +62,9 @@ func (c *Cluster) publish(s *Snapshot, why string) {
 	next.View = policies.NewView(s.Table, c.nextView(), false, func(i int) bool {
 		return s.Endpoints[i].effective.Health() != policies.Down
 	})
-	split := c.settings.Split
-	split.Barred = func(i int) bool { return s.Endpoints[i].barred() }
+	split := c.divide(s)
 	split.Apply(next.View, c.nextView)
+	c.tellShares(&next, split)
 	c.current.Store(&next)
 	c.tellPanic(old, &next)
 	if len(next.View.Up) == 0 {

@@ -15,8 +15,26 @@ type loadReport struct {
 	at                    atomic.Int64  // nanoseconds of the epoch; 0: there was none
 }
 
-// Report takes what the endpoint says of its load.
+// maxUtilisation is far beyond what an overloaded endpoint says of itself. What is above it is a mistake of units.
+const maxUtilisation = 1000
+
+// possible reports whether an endpoint can be like that: its figures are finite and not negative, and no more of its
+// requests fail than it has.
+func possible(r policies.LoadReport) bool {
+	for _, x := range []float64{r.Utilisation, r.QPS, r.EPS} {
+		if math.IsNaN(x) || math.IsInf(x, 0) || x < 0 {
+			return false
+		}
+	}
+	return r.Utilisation <= maxUtilisation && (r.QPS == 0 || r.EPS <= r.QPS)
+}
+
+// Report takes what the endpoint says of its load. What is impossible is ignored and counted.
 func (e *Endpoint) Report(r policies.LoadReport) {
+	if !possible(r) {
+		e.cluster.impossible.Add(1)
+		return
+	}
 	e.report.utilisation.Store(math.Float64bits(r.Utilisation))
 	e.report.qps.Store(math.Float64bits(r.QPS))
 	e.report.eps.Store(math.Float64bits(r.EPS))

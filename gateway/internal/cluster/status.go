@@ -10,37 +10,43 @@ import (
 
 // Status is a cluster as the admin API shows it.
 type Status struct {
-	Name       string           `json:"name"`
-	Origin     string           `json:"origin"` // none, static, snapshot, live
-	AgeSeconds float64          `json:"age_seconds"`
-	Error      string           `json:"error,omitempty"` // why the answer is not fresh
-	Generation uint32           `json:"generation"`
-	Up         int              `json:"up"`
-	Unused     int              `json:"unused"` // instances outside of this gateway's subset
-	Panic      bool             `json:"panic"`
-	Endpoints  []EndpointStatus `json:"endpoints"`
+	Name       string  `json:"name"`
+	Origin     string  `json:"origin"` // none, static, snapshot, live
+	AgeSeconds float64 `json:"age_seconds"`
+	Error      string  `json:"error,omitempty"` // why the answer is not fresh
+	Generation uint32  `json:"generation"`
+	Up         int     `json:"up"`
+	// ImpossibleReports counts reports of load that were ignored.
+	ImpossibleReports uint64 `json:"impossible_reports,omitempty"`
+	Unused            int    `json:"unused"` // instances outside of this gateway's subset
+	Panic             bool   `json:"panic"`
+	// Redundancy is nil if the cluster has none configured.
+	Redundancy *RedundancyStatus `json:"redundancy,omitempty"`
+	Endpoints  []EndpointStatus  `json:"endpoints"`
 }
 
 // EndpointStatus is an endpoint as the admin API shows it.
 type EndpointStatus struct {
-	ID        string            `json:"id"`
-	Name      string            `json:"name"`
-	Address   string            `json:"address"`
-	State     string            `json:"state"`            // up, degraded, draining, down
-	Weight    uint32            `json:"weight"`           // of the instance
-	Effective float64           `json:"effective_weight"` // in the same unit, after load, agent and slow start
-	Tier      uint8             `json:"tier"`
-	Zone      string            `json:"zone,omitempty"`
-	Tags      []string          `json:"tags,omitempty"`
-	Meta      map[string]string `json:"meta,omitempty"`
-	Evidence  EvidenceStatus    `json:"evidence"`
-	Attempts  uint64            `json:"attempts"`
-	Failures  uint64            `json:"failures"`
-	Inflight  uint32            `json:"inflight"`
-	Load      *LoadStatus       `json:"load,omitempty"` // nil: it reports none
-	EWMA      float64           `json:"ewma_seconds"`
-	RPS       float64           `json:"attempts_per_second"`
-	Ejections uint64            `json:"ejections"`
+	ID         string            `json:"id"`
+	Name       string            `json:"name"`
+	Address    string            `json:"address"`
+	State      string            `json:"state"`            // up, degraded, draining, down
+	Weight     uint32            `json:"weight"`           // of the instance
+	Effective  float64           `json:"effective_weight"` // in the same unit, after load, agent and slow start
+	Tier       uint8             `json:"tier"`
+	Spare      bool              `json:"spare,omitempty"`
+	Datacenter string            `json:"datacenter,omitempty"`
+	Zone       string            `json:"zone,omitempty"`
+	Tags       []string          `json:"tags,omitempty"`
+	Meta       map[string]string `json:"meta,omitempty"`
+	Evidence   EvidenceStatus    `json:"evidence"`
+	Attempts   uint64            `json:"attempts"`
+	Failures   uint64            `json:"failures"`
+	Inflight   uint32            `json:"inflight"`
+	Load       *LoadStatus       `json:"load,omitempty"` // nil: it reports none
+	EWMA       float64           `json:"ewma_seconds"`
+	RPS        float64           `json:"attempts_per_second"`
+	Ejections  uint64            `json:"ejections"`
 
 	PolicyEjections uint64 `json:"policy_ejections"` // those of them that the policy asked for
 }
@@ -76,6 +82,8 @@ func (c *Cluster) Status() Status {
 		Name: c.name, Origin: c.state.Origin.String(), Generation: s.Table.Gen, Up: len(s.View.Up), Panic: s.Panic(),
 		Endpoints: make([]EndpointStatus, 0, len(s.Endpoints)),
 	}
+	out.ImpossibleReports = c.impossible.Load()
+	out.Redundancy = c.redundancyStatus(s)
 	if c.state.Origin != discovery.OriginNone && c.state.Origin != discovery.OriginStatic {
 		out.AgeSeconds = now.Sub(c.state.At).Seconds()
 	}
@@ -90,7 +98,7 @@ func (c *Cluster) Status() Status {
 		pe, ev := s.Table.Endpoints[i], e.evidence(c, now)
 		es := EndpointStatus{
 			ID: e.ID, Name: pe.Name, Address: e.Address, State: e.effective.String(), Weight: instanceWeight(e.instance),
-			Effective: s.weights[i], Load: e.report.status(now), Tier: pe.Tier,
+			Effective: s.weights[i], Load: e.report.status(now), Tier: pe.Tier, Spare: e.instance.Spare, Datacenter: e.instance.Datacenter,
 			Zone: s.Table.Zones[pe.Zone], Tags: e.instance.Tags, Meta: e.instance.Meta,
 			Evidence: EvidenceStatus{
 				Discovery: ev.Status.String(), Verified: ev.Verified, Lease: ev.Lease.String(), Probe: ev.Probe.String(),
@@ -137,26 +145,6 @@ func (c *Cluster) SetOverride(id string, o Override) error {
 	}
 	c.publishView("operator")
 	return nil
-}
-
-// Beat takes a heartbeat of an endpoint. One that discovery has not reported yet is kept for a while; known tells.
-func (c *Cluster) Beat(id string) (known bool, err error) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.leases == nil || c.settings.Heartbeat <= 0 {
-		return false, fmt.Errorf("cluster %q: heartbeats are off; set clusters.%s.heartbeat.ttl", c.name, c.name)
-	}
-	e := c.endpoints[id]
-	if e == nil {
-		c.leases.Early(c.name, id, c.settings.Heartbeat)
-		return false, nil
-	}
-	c.leases.Beat(e, c.settings.Heartbeat)
-	if a := c.settings.Accrual; a.Threshold > 0 {
-		e.rhythm.beat(a, c.leases.now())
-	}
-	c.publishView("heartbeat")
-	return true, nil
 }
 
 func (c *Cluster) find(id string) (*Endpoint, error) {

@@ -71,6 +71,6 @@ func sameTopology(s *Snapshot, instances []discovery.Instance) bool {
 
 func sameAttributes(x, y discovery.Instance) bool {
 	return x.ID == y.ID && x.Address == y.Address && x.Name == y.Name && x.Weight == y.Weight && x.Tier == y.Tier &&
-		x.Zone == y.Zone && x.Datacenter == y.Datacenter && x.Canary == y.Canary && x.Spare == y.Spare &&
+		x.Zone == y.Zone && x.Datacenter == y.Datacenter && x.Failover == y.Failover && x.Canary == y.Canary && x.Spare == y.Spare &&
 		slices.Equal(x.Tags, y.Tags) && maps.Equal(x.Meta, y.Meta)
 }

@@ -48,7 +48,7 @@ func TestColumnsFollowTime(t *testing.T) {
 		c.Apply(live(instance("a")))
 		a := c.Load().Endpoints[0]
 		time.Sleep(1500 * time.Millisecond) // the first sample is taken
-		if _, err := c.Beat("a"); err != nil {
+		if _, err := c.Beat("a", time.Time{}); err != nil {
 			t.Fatal(err)
 		}
 		for range 50 {

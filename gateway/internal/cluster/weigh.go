@@ -9,10 +9,11 @@ import (
 )
 
 const (
-	weighEvery  = time.Second // weights by load (gRFC A58: weight_update_period)
-	rampSteps   = 16          // tables in a window of slow start
-	leastChange = 0.02        // relative change of a weight that is worth a new table
-	resolution  = 1000        // the average weight in a table where weights are not whole: 1 of it is a tenth of a percent
+	weighEvery   = time.Second // weights by load (gRFC A58: weight_update_period)
+	rampSteps    = 16          // tables in a window of slow start
+	leastChange  = 0.02        // relative change of a weight that is worth a new table
+	suspectShare = 0.5         // of its weight, while the silence of an endpoint may mean that it is gone
+	resolution   = 1000        // the average weight in a table where weights are not whole: 1 of it is a tenth of a percent
 )
 
 // weights says what weight each of instances has now, in the unit of their own weights: by load or of its own, times what
@@ -30,13 +31,22 @@ func (c *Cluster) weights(instances []discovery.Instance, endpoints map[string]*
 		policies.SpreadLoad(w, load)
 	}
 	for i, in := range instances {
-		e := endpoints[in.ID]
-		w[i] *= e.agent.share()
-		if !e.rampFrom.IsZero() {
-			w[i] *= c.settings.SlowStart.Share(now.Sub(e.rampFrom))
-		}
+		w[i] *= c.share(endpoints[in.ID], now)
 	}
 	return w
+}
+
+// share is the part of its weight that e has for other reasons than load: what its agent leaves of it, half while its
+// heartbeat is suspect, times how far it has come in slow start. The caller holds mu.
+func (c *Cluster) share(e *Endpoint, now time.Time) float64 {
+	share := e.agent.share()
+	if e.suspect {
+		share *= suspectShare
+	}
+	if !e.rampFrom.IsZero() {
+		share *= c.settings.SlowStart.Share(now.Sub(e.rampFrom))
+	}
+	return share
 }
 
 func instanceWeight(in discovery.Instance) uint32 {

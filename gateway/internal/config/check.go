@@ -200,7 +200,7 @@ func (c *checker) cluster(k *Cluster, path string) {
 	}
 	c.one(path, "consul, endpoints", k.Consul != nil, len(k.Endpoints) > 0)
 	if k.Consul != nil {
-		c.require(k.Consul.Service, path+".consul.service", "the name of a service")
+		c.service(k.Consul, path+".consul")
 	}
 	names := map[string]string{}
 	for i := range k.Endpoints {
@@ -239,6 +239,10 @@ func (c *checker) cluster(k *Cluster, path string) {
 	c.clusterTLS(k, path+".tls")
 	if k.ProxyProtocol != "" && k.HTTP2 {
 		c.fail(path+".proxy_protocol", k.ProxyProtocol+" and http2", "one of them: connections of HTTP/2 are shared by clients")
+	}
+	c.redundancy(k, path)
+	if h := k.Heartbeat; h != nil && h.Poll != nil && h.Poll.Interval > h.TTL {
+		c.fail(path+".heartbeat.poll.interval", h.Poll.Interval.String(), "at most heartbeat.ttl, "+h.TTL.String())
 	}
 	if k.ZoneAware.Enabled && c.Zone == "" {
 		c.fail(path+".zone_aware.enabled", "true without zone", "the gateway's own zone under the key zone")

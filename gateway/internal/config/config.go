@@ -138,6 +138,16 @@ type Cluster struct {
 	Agent          *Agent        `yaml:"agent"`                        // nil: none
 	TLS            *ClusterTLS   `yaml:"tls"`                          // nil: endpoints are spoken to in the clear
 	ProxyProtocol  string        `yaml:"proxy_protocol" oneof:"v1 v2"` // of the PROXY headers that endpoints get; "": none
+	Redundancy     *Redundancy   `yaml:"redundancy"`                   // nil: none, but what failover asks for
+}
+
+// Redundancy says which endpoints stand by, and when traffic goes back.
+type Redundancy struct {
+	Mode     string        `yaml:"mode" default:"tiers" oneof:"tiers 1+1 n+1"`
+	Need     int           `yaml:"need" default:"0" min:"1" max:"100000000" zero:"the weight of all that are no spares"`
+	Spares   int           `yaml:"spares" default:"0" min:"1" max:"1000" zero:"those that are marked"`
+	Hold     time.Duration `yaml:"hold" default:"10s" min:"1s" max:"1h"`
+	FailBack string        `yaml:"fail_back" default:"automatic" oneof:"automatic manual"`
 }
 
 // ZoneAware keeps requests in the gateway's zone as far as that can bear them.
@@ -177,13 +187,24 @@ type Agent struct {
 // Service names what Consul is asked for.
 type Service struct {
 	Service    string `yaml:"service"`
+	Query      string `yaml:"query"`      // a prepared query that says all of what follows, instead of Service
 	Filter     string `yaml:"filter"`     // evaluated by the agent
 	Datacenter string `yaml:"datacenter"` // "" is that of Config.Consul
 	// RequireCheck takes instances without a check of their own for critical.
 	RequireCheck bool `yaml:"require_check" default:"false"`
-
-	_ struct{} `later:"failover"`
+	// Failover is where instances come from that stand by for those above, preferred ones first.
+	Failover []Failover `yaml:"failover"`
 }
+
+// Failover is a further place of instances.
+type Failover struct {
+	Datacenter string `yaml:"datacenter"` // "" is where Service looks
+	Service    string `yaml:"service"`    // "" is Service's
+	Filter     string `yaml:"filter"`     // the Service's if the file names none
+}
+
+// MaxFailover is how many places may stand by: each has a tier, and there are four.
+const MaxFailover = 3
 
 // Endpoint is one static endpoint.
 type Endpoint struct {
@@ -192,6 +213,7 @@ type Endpoint struct {
 	Weight  int               `yaml:"weight" default:"1" min:"0" max:"65535"`
 	Zone    string            `yaml:"zone"`
 	Tier    int               `yaml:"tier" default:"0" min:"0" max:"3"`
+	Spare   bool              `yaml:"spare" default:"false"`
 	Meta    map[string]string `yaml:"meta"`
 }
 
@@ -216,6 +238,7 @@ type Probe struct {
 	Timeout  time.Duration `yaml:"timeout" default:"500ms" min:"1ms" max:"1m"`
 	Fall     int           `yaml:"fall" default:"3" min:"1" max:"100"`
 	Rise     int           `yaml:"rise" default:"2" min:"1" max:"100"`
+	Adaptive bool          `yaml:"adaptive" default:"false"`
 }
 
 // HTTPProbe is one GET.
@@ -239,6 +262,15 @@ type Heartbeat struct {
 	Phi      float64       `yaml:"phi" default:"0" min:"1" max:"16" zero:"never"`
 	MinSigma time.Duration `yaml:"min_sigma" default:"100ms" min:"1ms" max:"1m"`
 	Pause    time.Duration `yaml:"pause" default:"500ms" min:"0s" max:"1h"` // 0 is none
+	Poll     *Poll         `yaml:"poll"`                                    // nil: endpoints send beats
+}
+
+// Poll asks endpoints for beats: an answer to GET is one.
+type Poll struct {
+	Path     string        `yaml:"path" default:"/" as:"target"`
+	Host     string        `yaml:"host" as:"authority"` // "" is the endpoint's address
+	Interval time.Duration `yaml:"interval" default:"1s" min:"100ms" max:"5s"`
+	Timeout  time.Duration `yaml:"timeout" default:"500ms" min:"10ms" max:"5s"`
 }
 
 // Retry bounds further attempts.

@@ -32,7 +32,7 @@ clusters:
     timeout: 1m30s
     outlier: {max_ejected: 12.5%}
     proxy_protocol: v2
-  api: {endpoints: [{address: "127.0.0.1:9001"}, {name: b, address: "[::1]:9002", weight: 0, tier: 3, meta: {v: 2}}]}
+  api: {endpoints: [{address: "127.0.0.1:9001"}, {name: b, address: "[::1]:9002", weight: 0, tier: 1, meta: {v: 2}}]}
 routes:
   - {host: "*.Example.COM", path: /a/b, headers: {X-Beta: 1}, cluster: web, strip_prefix: /a}
   - {host: "*.example.com", path: /a/b, cluster: web, timeout: 0s}
