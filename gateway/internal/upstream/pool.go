@@ -5,7 +5,6 @@ import (
 	"crypto/tls"
 	"errors"
 	"net"
-	"net/http"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -85,7 +84,6 @@ type Pool struct {
 	address string
 	dialer  net.Dialer
 	limits  atomic.Pointer[Config]
-	engine  atomic.Pointer[http.Transport] // of HTTP/2; nil without it
 
 	dials, failed, reuses, exhausted atomic.Uint64
 	discarded                        [NumDiscards]atomic.Uint64
@@ -97,6 +95,8 @@ type Pool struct {
 	queue   []*waiter // first come, first served; may hold ones that gave up
 	waiting int       // those that did not
 	reaper  *time.Timer
+	shared  []*shared // of HTTP/2, that requests can be put on
+	joining *joining  // one more of those that is on its way; nil if there is none
 	closed  bool
 }
 
@@ -115,10 +115,8 @@ func New(cfg Config) *Pool {
 func (p *Pool) Configure(cfg Config) {
 	cfg = cfg.withDefaults()
 	was := p.limits.Swap(&cfg)
-	if cfg.HTTP2 && (was == nil || !was.HTTP2 || (was.TLS == nil) != (cfg.TLS == nil)) {
-		if old := p.engine.Swap(p.newEngine()); old != nil {
-			old.CloseIdleConnections()
-		}
+	if was != nil && was.HTTP2 && !cfg.HTTP2 {
+		p.leave()
 	}
 }
 
@@ -198,11 +196,7 @@ func (p *Pool) revive(c *Conn, d time.Duration) bool {
 
 func (p *Pool) dial(ctx context.Context, d time.Duration, header []byte) (*Conn, error) {
 	if p.limits.Load().HTTP2 {
-		c := p.newCall(d)
-		p.mu.Lock()
-		p.link(c)
-		p.mu.Unlock()
-		return c, nil
+		return p.takeCall(ctx, d)
 	}
 	p.dials.Add(1)
 	ctx, cancel := context.WithTimeout(ctx, min(d, p.limits.Load().ConnectTimeout))
@@ -293,7 +287,9 @@ func (p *Pool) close(c *Conn, why Discard) {
 	c.end()
 	if c.call != nil {
 		c.call.end()
-		p.slotFreed(c)
+		if p.slotFreed(c); p.isClosed() {
+			p.leave()
+		}
 		return
 	}
 	if c.stream != stream(c.tcp) && why != Broken {
@@ -325,6 +321,12 @@ func (p *Pool) reap() {
 	}
 }
 
+func (p *Pool) isClosed() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.closed
+}
+
 // Close closes idle connections now and every other one when its request is over. Requests that hold the pool can
 // still take connections.
 func (p *Pool) Close() {
@@ -339,9 +341,7 @@ func (p *Pool) Close() {
 	for _, c := range idle {
 		p.close(c, Expired)
 	}
-	if e := p.engine.Load(); e != nil {
-		e.CloseIdleConnections()
-	}
+	p.leave()
 }
 
 // Stats returns the present counts.

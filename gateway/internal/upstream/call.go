@@ -7,7 +7,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"io"
-	"net"
+	"maps"
 	"net/http"
 	"net/http/httptrace"
 	"net/textproto"
@@ -17,75 +17,21 @@ import (
 	"time"
 
 	"github.com/valyala/fasthttp"
-	"github.com/weir-lb/weir/gateway/internal/socket"
 	"github.com/weir-lb/weir/policies"
 )
-
-// engine is the client of HTTP/2, that of net/http. Requests share its connections, each on a stream of its own.
-func (p *Pool) newEngine() *http.Transport {
-	limits := p.limits.Load()
-	t := &http.Transport{
-		Protocols:          new(http.Protocols),
-		DisableCompression: true,
-		IdleConnTimeout:    limits.MaxIdle,
-		HTTP2:              &http.HTTP2Config{SendPingTimeout: 15 * time.Second, PingTimeout: 5 * time.Second, WriteByteTimeout: 10 * time.Second},
-		DialContext: func(ctx context.Context, network, _ string) (net.Conn, error) {
-			return p.connect(ctx, network)
-		},
-		DialTLSContext: func(ctx context.Context, network, _ string) (net.Conn, error) {
-			return p.connect(ctx, network)
-		},
-	}
-	if limits.TLS == nil {
-		t.Protocols.SetUnencryptedHTTP2(true)
-	} else {
-		t.Protocols.SetHTTP2(true)
-	}
-	return t
-}
-
-// connect makes a connection for HTTP/2.
-func (p *Pool) connect(ctx context.Context, network string) (net.Conn, error) {
-	p.dials.Add(1)
-	ctx, cancel := context.WithTimeout(ctx, p.limits.Load().ConnectTimeout)
-	defer cancel()
-	c, err := p.dialer.DialContext(ctx, network, p.address)
-	if err != nil {
-		p.failed.Add(1)
-		return nil, &Error{Class: dialClass(err), Err: err}
-	}
-	config := p.tlsConfig()
-	if config == nil {
-		return c, nil
-	}
-	config = config.Clone()
-	config.NextProtos = []string{"h2"}
-	s, err := secure(ctx, socket.New(c.(*net.TCPConn)), config)
-	if err == nil && s.(*tls.Conn).ConnectionState().NegotiatedProtocol != "h2" {
-		err = &Error{Class: policies.TLSFailed, Err: errNotHTTP2}
-	}
-	if err != nil {
-		_ = c.Close()
-		p.failed.Add(1)
-		return nil, err
-	}
-	return s, nil
-}
-
-var errNotHTTP2 = errors.New("the endpoint does not speak HTTP/2")
 
 // call is one request of HTTP/2. It is written and read as a connection of HTTP/1.1 would be.
 type call struct {
 	c      *Conn
-	engine *http.Transport
-	scheme string
+	on     *shared
 	ctx    context.Context
 	cancel context.CancelCauseFunc
 	timer  *time.Timer // ends it
 
-	left  int64          // of a body whose length was said; -1 if it comes in chunks
-	pipe  *io.PipeWriter // of a body that does not come at once
-	begun bool
+	left    int64          // of a body whose length was said; -1 if it comes in chunks
+	pipe    *io.PipeWriter // of a body that does not come at once
+	trailer http.Header    // that ends it
+	begun   bool
 
 	interim  chan *fasthttp.ResponseHeader
 	answered chan struct{}
@@ -96,18 +42,28 @@ type call struct {
 
 var errTimeUp = errors.New("time is up")
 
-// newCall returns a connection for one request of HTTP/2.
-func (p *Pool) newCall(d time.Duration) *Conn {
-	limits := p.limits.Load()
-	k := &call{engine: p.engine.Load(), scheme: "http", interim: make(chan *fasthttp.ResponseHeader, maxInterim+1), answered: make(chan struct{})}
-	if limits.TLS != nil {
-		k.scheme = "https"
+// take returns a connection for one request of HTTP/2.
+func (p *Pool) takeCall(ctx context.Context, d time.Duration) (*Conn, error) {
+	by, stop := context.WithTimeout(ctx, d)
+	defer stop()
+	began := now()
+	on, err := p.reserve(by)
+	if err != nil {
+		p.slotFreed(nil)
+		return nil, err
 	}
+	k := &call{on: on, interim: make(chan *fasthttp.ResponseHeader, maxInterim+1), answered: make(chan struct{})}
 	k.ctx, k.cancel = context.WithCancelCause(context.Background())
-	k.timer = time.AfterFunc(d, func() { k.cancel(errTimeUp) })
-	c := &Conn{pool: p, call: k}
+	k.timer = time.AfterFunc(d-time.Duration(now()-began), func() { k.cancel(errTimeUp) })
+	c := &Conn{pool: p, call: k, reused: on.used.Swap(true)}
+	if c.reused {
+		p.reuses.Add(1)
+	}
 	k.c = c
-	return c
+	p.mu.Lock()
+	p.link(c)
+	p.mu.Unlock()
+	return c, nil
 }
 
 // write takes a piece of a request as HTTP/1.1 has it: the head, and of the body whole chunks.
@@ -139,7 +95,10 @@ func (k *call) begin(head, rest []byte) error {
 		close(k.answered)
 		return err
 	}
-	r.URL.Scheme, r.URL.Host = k.scheme, k.c.pool.address
+	r.URL.Scheme, r.URL.Host = "http", k.c.pool.address
+	if k.on.secured != nil {
+		r.URL.Scheme = "https"
+	}
 	if target := r.RequestURI; target[0] == '/' && !strings.HasPrefix(target, "//") {
 		r.URL.Opaque, r.URL.RawQuery, r.URL.ForceQuery = target, "", false // as it is, byte for byte
 	}
@@ -164,6 +123,12 @@ func (k *call) begin(head, rest []byte) error {
 		var body *io.PipeReader
 		body, k.pipe = io.Pipe()
 		r.Body = body
+		if k.left < 0 {
+			if k.trailer = (http.Header{}); r.Trailer == nil {
+				r.Trailer = http.Header{}
+			}
+			r.Body = &ended{body, r.Trailer, k.trailer}
+		}
 	}
 	r = r.WithContext(httptrace.WithClientTrace(k.ctx, &httptrace.ClientTrace{
 		Got1xxResponse: func(code int, fields textproto.MIMEHeader) error {
@@ -176,13 +141,8 @@ func (k *call) begin(head, rest []byte) error {
 				return errInterim
 			}
 		},
-		GotConn: func(info httptrace.GotConnInfo) {
-			k.wrote.Store(true) // at any time from now on
-			if info.Reused {
-				k.c.pool.reuses.Add(1)
-			}
-		},
 	}))
+	k.wrote.Store(true) // at any time from now on
 	go k.run(r)
 	if k.pipe != nil && len(rest) > 0 {
 		return k.pass(rest)
@@ -193,7 +153,22 @@ func (k *call) begin(head, rest []byte) error {
 // run makes the request, and gives the head of its response.
 func (k *call) run(r *http.Request) {
 	defer close(k.answered)
-	k.resp, k.err = k.engine.RoundTrip(r)
+	k.resp, k.err = k.on.RoundTrip(r)
+}
+
+// ended is a body with trailers, which the engine looks at when it has read the end.
+type ended struct {
+	*io.PipeReader
+	to, from http.Header // from is complete at the end
+}
+
+// Read implements io.Reader.
+func (e *ended) Read(p []byte) (int, error) {
+	n, err := e.PipeReader.Read(p)
+	if err == io.EOF {
+		maps.Copy(e.to, e.from)
+	}
+	return n, err
 }
 
 // pass passes on a piece of the body, without its chunks' sizes.
@@ -213,7 +188,12 @@ func (k *call) pass(p []byte) error {
 			return err
 		}
 		if n == 0 {
-			return k.pipe.Close() // the engine sends no trailers that were not announced
+			for field := range bytes.SplitSeq(rest, crlf) {
+				if name, value, ok := bytes.Cut(field, []byte{':'}); ok {
+					k.trailer.Add(string(name), string(bytes.TrimSpace(value)))
+				}
+			}
+			return k.pipe.Close()
 		}
 		if _, err := k.pipe.Write(rest[:n]); err != nil {
 			return err
@@ -250,11 +230,9 @@ func (k *call) readHead(h *fasthttp.ResponseHeader, q Asked) error {
 	k.c.got = true
 	fill(h, k.resp.StatusCode, k.resp.Header)
 	k.c.framing, k.c.left = untilClose, k.resp.ContentLength
-	if s := k.resp.StatusCode; q.Head || s == http.StatusNoContent || s == http.StatusNotModified || k.resp.Body == http.NoBody {
+	over := k.resp.ContentLength == 0 && k.resp.Header["Content-Length"] == nil // the head was all
+	if s := k.resp.StatusCode; q.Head || s == http.StatusNoContent || s == http.StatusNotModified || over {
 		k.c.framing, k.c.done = noBody, true
-	}
-	if n := k.resp.ContentLength; n >= 0 && k.resp.Header["Content-Length"] == nil && !k.c.done {
-		h.SetContentLength(int(n))
 	}
 	return nil
 }
@@ -308,12 +286,18 @@ func (refusal) Error() string { return "stream error" }
 
 const refusedStream = 0x7
 
+// What net/http's engine says of a request that it has not sent, or that the endpoint has said it will not look at: its stream
+// is above the last of a GOAWAY (RFC 9113, section 6.8).
+const (
+	saidGoAway   = "http2: Transport received Server's graceful shutdown GOAWAY"
+	saidUnusable = "http2: client conn not usable"
+	saidUnmade   = "http2: client conn could not be established"
+)
+
 // failure gives an error its class. late is that of a time that is up.
 func (k *call) failure(err error, late policies.Class) error {
 	var e *Error
 	var r refusal
-	var record tls.RecordHeaderError
-	var certificate *tls.CertificateVerificationError
 	var alert tls.AlertError
 	switch {
 	case errors.As(err, &e):
@@ -322,9 +306,13 @@ func (k *call) failure(err error, late policies.Class) error {
 		return &Error{Class: late, Err: errTimeUp}
 	case errors.As(err, &r) && r.Code == refusedStream:
 		k.wrote.Store(false)
-		return &Error{Class: policies.Reset, Err: err}
-	case errors.As(err, &record), errors.As(err, &certificate), errors.As(err, &alert):
+		k.c.reused = false // another endpoint may have room
+	case errors.As(err, &alert):
 		return &Error{Class: policies.TLSFailed, Err: err}
+	}
+	switch err.Error() {
+	case saidGoAway, saidUnusable, saidUnmade:
+		k.wrote.Store(false)
 	}
 	return &Error{Class: policies.Reset, Err: err}
 }
@@ -336,10 +324,9 @@ func (k *call) end() {
 	if k.pipe != nil {
 		_ = k.pipe.CloseWithError(io.ErrClosedPipe)
 	}
-	if k.begun {
-		<-k.answered
-		if k.resp != nil {
-			_ = k.resp.Body.Close()
-		}
+	if !k.begun {
+		k.on.Release()
+	} else if <-k.answered; k.resp != nil {
+		_ = k.resp.Body.Close()
 	}
 }
