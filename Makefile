@@ -4,11 +4,13 @@ TOOL   := $(GO) tool -modfile=tools/go.mod
 VERSION := $(shell git describe --always --dirty 2>/dev/null || echo unknown)
 LDFLAGS := -s -w -X github.com/weir-lb/weir/internal/cli.version=$(VERSION)
 
+PEERS  := weir-p2c,weir-wasm,haproxy-rr,haproxy,haproxy-lua,nginx-rr,nginx-lua,caddy-rr,reverseproxy
+
 .DEFAULT_GOAL := help
-.PHONY: help build demo run test check race fuzz bench sim torture testssl slow-clients chaos plugins tools
+.PHONY: help build demo run test check race fuzz bench sim torture testssl slow-clients chaos bench-peers bench-peers-quick bench-growth plugins tools
 
 help: ## show this
-	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-17s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 build: ## bin/weir
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/weir .
@@ -61,6 +63,19 @@ chaos: $(CHAOS_CADDY) ## benchmarks/results/chaos.txt: what faults cost behind W
 
 $(CHAOS_CADDY):
 	GOBIN=$(dir $@) $(GO) install github.com/caddyserver/caddy/v2/cmd/caddy@v2.11.9
+
+bench-peers: bin/cost ## benchmarks/results/peers.*: CPU time per request, latency and memory beside seven others; 20 minutes
+	bin/cost -peers=$(PEERS) -rounds=10 -tls -idle=10000 -out=benchmarks/results/peers.txt -json=benchmarks/results/peers.json -svg=benchmarks/results/peers.svg $(BENCH)
+
+bench-peers-quick: bin/cost ## the same beside HAProxy and nginx alone, three minutes, on the screen; BENCH=... adds flags
+	bin/cost -rounds=5 -retakes=1 $(BENCH)
+
+bench-growth: bin/cost ## benchmarks/results/growth.*: what a request costs as configuration and load grow; 8 minutes
+	bin/cost -growth -peers=weir-wasm,haproxy-rr -rounds=5 -retakes=1 -out=benchmarks/results/growth.txt -svg=benchmarks/results/growth.svg $(BENCH)
+
+.PHONY: bin/cost
+bin/cost:
+	$(GO) build -o $@ ./benchmarks/cost/run
 
 plugins: ## build the example policies again (needs clang, lld, wabt, npm)
 	examples/plugins/build.sh

@@ -36,6 +36,8 @@ var mayImport = map[string][]string{
 	"policies/policytest":          {"policies"},
 	"policies/recording":           {"policies"},
 	"policies/sim":                 {"policies"},
+	"benchmarks/peers":             {"examples/plugins"},
+	"benchmarks/cost/run":          {"benchmarks/cost", "benchmarks/peers"},
 	"examples/plugins/plugintest":  {"examples/plugins", "policies", "policies/policytest", "wasmhost"},
 	"discovery/consul/agent/build": {"discovery/consul/agent"},
 	"discovery/consul":             {"discovery"},

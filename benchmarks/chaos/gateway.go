@@ -76,16 +76,16 @@ func startGateway(ctx context.Context, name, program string, s settings) (*gatew
 	s.Admin = fmt.Sprintf("127.0.0.1:%d", admin)
 	g := &gateway{watch: watchers[name]}
 	var wrong error
-	g.Peer, err = peers.StartWith(ctx, name, program, func(address, dir string) string {
-		s.Address, s.Dir = address, dir
-		_, s.Port, _ = net.SplitHostPort(address)
+	g.Peer, err = peers.Start(ctx, name, peers.Setup{Program: program, Config: func(site peers.Site) string {
+		s.Address, s.Dir = site.Address, site.Dir
+		_, s.Port, _ = net.SplitHostPort(site.Address)
 		var b bytes.Buffer
 		wrong = text.Execute(&b, s)
 		if wrong == nil {
-			wrong = os.WriteFile(filepath.Join(dir, "token"), []byte(explainToken), 0o600)
+			wrong = os.WriteFile(filepath.Join(site.Dir, "token"), []byte(explainToken), 0o600)
 		}
 		return b.String()
-	})
+	}})
 	if wrong != nil {
 		err = wrong
 	}

@@ -1,6 +1,8 @@
-// Package peers runs Weir, HAProxy, nginx and Caddy as real processes on loopback, each before one endpoint, with
-// configurations that make the same promises: an edge that trusts no client, keeps connections to endpoints alive, streams
-// both ways, lets WebSocket through, and waits ten seconds for a head and two for an endpoint.
+// Package peers runs Weir and other gateways as real processes on loopback, each before the same endpoints. "weir",
+// "haproxy", "nginx" and "caddy" have configurations that make the same promises: an edge that trusts no client, keeps
+// connections to endpoints alive, streams both ways, lets WebSocket through, and waits ten seconds for a head and two for an endpoint.
+// The others, from "weir-p2c" to "reverseproxy", are what benchmarks/cost compares: each as its own documentation advises
+// for one core and many requests.
 package peers
 
 import (
@@ -8,10 +10,12 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -19,12 +23,30 @@ import (
 )
 
 // Names are the peers that Start knows.
-var Names = []string{"weir", "haproxy", "nginx", "caddy"}
+var Names = slices.Sorted(maps.Keys(kinds))
+
+// Setup is what a peer is started with.
+type Setup struct {
+	Program   string            // the file to execute; if empty, the one that is found in PATH
+	Endpoints []string          // host:port, at least one unless there is a Config
+	CPU       string            // a list of CPUs as taskset takes it; any CPU if empty
+	Cert, Key string            // PEM files: if set, clients are served over TLS alone
+	Config    func(Site) string // instead of the peer's own, made again for each try; may be nil
+}
+
+// Site is what a configuration says where.
+type Site struct {
+	Setup
+	Address string // host:port to serve at
+	Admin   string // host:port for an admin API, where there is one
+	Dir     string // an empty folder of the peer's own
+}
 
 // Peer is a running gateway.
 type Peer struct {
 	Name    string
 	Address string // host:port where it serves
+	Admin   string // host:port of Weir's admin API
 	Dir     string // holds all that it writes
 
 	cmd   *exec.Cmd
@@ -32,32 +54,18 @@ type Peer struct {
 	ended chan struct{}
 }
 
-// kind is how a gateway is run.
-type kind struct {
-	config  func(address, endpoint, dir string) string
-	command func(file string) *exec.Cmd
-	version []string // the command that prints it
-	missing string   // what to do about a program that is not there
-}
-
-var kinds = map[string]kind{"weir": weir, "haproxy": haproxy, "nginx": nginx, "caddy": caddy}
-
-// Start runs the gateway of that name before an endpoint at host:port, and returns when it accepts connections. program is
-// the file to execute; if it is empty, the one that is found in PATH.
-func Start(ctx context.Context, name, program, endpoint string) (*Peer, error) {
-	return StartWith(ctx, name, program, func(address, dir string) string { return kinds[name].config(address, endpoint, dir) })
-}
-
-// StartWith is Start with a configuration of the caller's, made for the address where the peer has to serve and the folder
-// that is its own. It is made again for each try.
-func StartWith(ctx context.Context, name, program string, config func(address, dir string) string) (*Peer, error) {
+// Start runs the gateway of that name, and returns when it accepts connections.
+func Start(ctx context.Context, name string, s Setup) (*Peer, error) {
 	k, ok := kinds[name]
 	if !ok {
 		return nil, fmt.Errorf("peer %q: got an unknown name, want one of %v", name, Names)
 	}
+	if len(s.Endpoints) == 0 && s.Config == nil {
+		return nil, fmt.Errorf("peer %s: got no endpoint, want one or more", name)
+	}
 	var last error
 	for range 3 { // the port that was free may be taken by the time it is bound
-		p, err := k.start(ctx, name, program, config)
+		p, err := k.start(ctx, name, s)
 		if err == nil {
 			return p, nil
 		}
@@ -66,30 +74,40 @@ func StartWith(ctx context.Context, name, program string, config func(address, d
 	return nil, last
 }
 
-func (k kind) start(ctx context.Context, name, program string, config func(address, dir string) string) (_ *Peer, err error) {
-	address, err := freeAddress()
-	if err != nil {
+func (k kind) start(ctx context.Context, name string, s Setup) (_ *Peer, err error) {
+	site := Site{Setup: s}
+	if site.Address, err = freeAddress(); err != nil {
 		return nil, err
 	}
-	dir, err := os.MkdirTemp("", "weir-peer-")
-	if err != nil {
+	if site.Admin, err = freeAddress(); err != nil {
 		return nil, err
 	}
-	p := &Peer{Name: name, Address: address, Dir: dir, ended: make(chan struct{})}
+	if site.Dir, err = os.MkdirTemp("", "weir-peer-"); err != nil {
+		return nil, err
+	}
+	p := &Peer{Name: name, Address: site.Address, Admin: site.Admin, Dir: site.Dir, ended: make(chan struct{})}
 	defer func() {
 		if err != nil {
-			_ = os.RemoveAll(dir)
+			_ = os.RemoveAll(p.Dir)
 		}
 	}()
-	file := filepath.Join(dir, name+".conf")
-	if err := os.WriteFile(file, []byte(config(address, dir)), 0o600); err != nil {
+	config := k.config
+	if s.Config != nil {
+		config = s.Config
+	}
+	file := filepath.Join(p.Dir, name+".conf")
+	if err := os.WriteFile(file, []byte(config(site)), 0o600); err != nil {
 		return nil, err
 	}
-	p.cmd = k.command(file)
-	if program != "" {
-		p.cmd.Path, p.cmd.Err = program, nil
+	for name, b := range k.files {
+		if err := os.WriteFile(filepath.Join(p.Dir, name), b, 0o600); err != nil {
+			return nil, err
+		}
 	}
-	p.cmd.Stdout, p.cmd.Stderr, p.cmd.Dir = &p.log, &p.log, dir
+	if p.cmd, err = k.run(site, file); err != nil {
+		return nil, fmt.Errorf("peer %s: %w; %s", name, err, k.missing)
+	}
+	p.cmd.Stdout, p.cmd.Stderr, p.cmd.Dir = &p.log, &p.log, p.Dir
 	if err := p.cmd.Start(); err != nil {
 		return nil, fmt.Errorf("peer %s: %w; %s", name, err, k.missing)
 	}
@@ -99,6 +117,25 @@ func (k kind) start(ctx context.Context, name, program string, config func(addre
 		return nil, err
 	}
 	return p, nil
+}
+
+// run is the command. taskset executes the program in its own place, so the process is the gateway's.
+func (k kind) run(s Site, file string) (*exec.Cmd, error) {
+	program := s.Program
+	if program == "" {
+		var err error
+		if program, err = k.find(); err != nil {
+			return nil, err
+		}
+	}
+	args := make([]string, 0, len(k.command))
+	for _, a := range k.command[1:] {
+		args = append(args, strings.ReplaceAll(a, "CONFIG", file))
+	}
+	if s.CPU == "" {
+		return exec.Command(program, args...), nil
+	}
+	return exec.Command("taskset", append([]string{"-c", s.CPU, program}, args...)...), nil
 }
 
 // await returns when the peer accepts connections.
@@ -121,7 +158,7 @@ func (p *Peer) await(ctx context.Context) error {
 	}
 }
 
-// Pid is the peer's process, or the first of them.
+// Pid is the process of the gateway, which has no other.
 func (p *Peer) Pid() int { return p.cmd.Process.Pid }
 
 // Log returns the end of what the peer has written to its standard output and error.
@@ -140,13 +177,18 @@ func Version(name, program string) (string, error) {
 	if !ok {
 		return "", fmt.Errorf("peer %q: got an unknown name, want one of %v", name, Names)
 	}
-	cmd := exec.Command(k.version[0], k.version[1:]...)
-	if program != "" {
-		cmd.Path, cmd.Err = program, nil
+	if program == "" {
+		var err error
+		if program, err = k.find(); err != nil {
+			return "", fmt.Errorf("peer %s: %w; %s", name, err, k.missing)
+		}
 	}
-	out, err := cmd.CombinedOutput()
+	out, err := exec.Command(program, k.version[1:]...).CombinedOutput()
 	if err != nil {
 		return "", fmt.Errorf("peer %s: %w; %s", name, err, k.missing)
+	}
+	if k.called != "" {
+		return k.called, nil
 	}
 	line, _ := bufio.NewReader(strings.NewReader(string(out))).ReadString('\n')
 	return strings.TrimSpace(line), nil

@@ -110,7 +110,7 @@ func playAll(t *testing.T, name string) map[string]error {
 		if err != nil {
 			t.Fatal(err)
 		}
-		p, err := peers.Start(t.Context(), name, program(name), e.Address())
+		p, err := peers.Start(t.Context(), name, peers.Setup{Program: program(name), Endpoints: []string{e.Address()}})
 		if err != nil {
 			e.Close()
 			t.Fatal(err)
