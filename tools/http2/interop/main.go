@@ -125,7 +125,6 @@ func play(name, address, ca string) error {
 	return nil
 }
 
-
 func soak(count, address, ca string) error {
 	n, err := strconv.Atoi(count)
 	if err != nil {
