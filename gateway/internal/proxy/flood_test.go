@@ -26,20 +26,20 @@ func TestFloods(t *testing.T) {
 		"streams that are reset at once (CVE-2023-44487)": {
 			"", func(n uint32) string {
 				return frame(headers, endStream|endHeaders, 2*n+1, get) + frame(reset, 0, 2*n+1, cancel)
-			}, 50_000,
+			}, 20_000,
 		},
 		"a header block without an end (CVE-2024-27316)": {
-			frame(headers, endStream, 1, get), func(uint32) string { return frame(continuation, 0, 1, field) }, 50_000,
+			frame(headers, endStream, 1, get), func(uint32) string { return frame(continuation, 0, 1, field) }, 10_000,
 		},
 		"a header list that does not fit": {
 			"", func(n uint32) string {
 				return frame(headers, endStream, 2*n+1, get) + strings.Repeat(frame(continuation, 0, 2*n+1, strings.Repeat(field, 50)), 20) + frame(continuation, endHeaders, 2*n+1, "")
-			}, 1000,
+			}, 50,
 		},
 		"SETTINGS":   {"", func(uint32) string { return frame(settings, 0, 0, "") }, 200_000},
 		"empty DATA": {frame(headers, endHeaders, 1, post), func(uint32) string { return frame(data, 0, 1, "") }, 200_000},
 		"PING whose answers nobody reads": {
-			"", func(uint32) string { return frame(ping, 0, 0, "12345678") }, 2_000_000,
+			"", func(uint32) string { return frame(ping, 0, 0, "12345678") }, 1_000_000,
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -63,8 +63,10 @@ func TestFloods(t *testing.T) {
 					b.Reset()
 				}
 			}
-			if _, err := io.Copy(io.Discard, c); isTimeout(err) {
-				t.Errorf("the connection is still there after %d of them", sent)
+			if sent == q.most { // else it is over, or takes no more
+				if _, err := io.Copy(io.Discard, c); isTimeout(err) {
+					t.Errorf("the connection is still there after %d of them", sent)
+				}
 			}
 			if resp, _ := g.ask2(g.client2(), request2(t, g, "GET", "/fine", nil)); resp.StatusCode != 200 {
 				t.Errorf("another client got %d", resp.StatusCode)

@@ -22,7 +22,7 @@ const (
 // What a client may send at most of frames that bring nothing and make work: resets of its requests, SETTINGS, and DATA without
 // any. The engine bounds what waits for an answer, and with it PING, of which clients of gRPC send as many as they get DATA.
 const (
-	idleCost  = int64(time.Second / 1000) // one takes so long to be forgotten
+	idleCost  = int64(time.Second / 200) // one takes so long to be forgotten
 	idleBurst = 1000 * idleCost
 )
 
