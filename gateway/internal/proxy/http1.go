@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"bufio"
+	"bytes"
 	"errors"
 	"io"
 	"net"
@@ -125,8 +126,12 @@ func (l *http1) unreadable(err error) {
 	case strings.HasPrefix(err.Error(), "error when reading request headers: unsupported transfer-encoding"):
 		id = unknownCoding
 	default:
-		if first, _ := l.br.Peek(l.br.Buffered()); proxyproto.Is(first) {
+		first, _ := l.br.Peek(l.br.Buffered())
+		if proxyproto.Is(first) {
 			id = proxyHeader
+		} else if l.served == 0 && c.server.table.Load().H2C && c.tls == nil && !namesHTTP1(first) {
+			c.server.stats.rejected[id].Add(1)
+			return // a bad preface is no request that could be answered (RFC 9113, section 3.4)
 		}
 	}
 	s := c.server
@@ -140,6 +145,12 @@ func (l *http1) unreadable(err error) {
 	c.linger = true
 	x.perRequest = perRequest{}
 	exchanges.Put(x)
+}
+
+// namesHTTP1 reports whether the first line of b ends in a version, as that of a request does.
+func namesHTTP1(b []byte) bool {
+	first, _, _ := bytes.Cut(b, []byte{'\n'})
+	return bytes.Contains(first, []byte(" HTTP/"))
 }
 
 // hasLine reports whether b has a whole line in it, empty ones at its beginning aside.

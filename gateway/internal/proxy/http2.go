@@ -52,7 +52,7 @@ func (s *Server) http2() func(net.Conn) error {
 		_ = c.SetDeadline(time.Time{})
 		c.readBy, c.writeBy = 0, 0
 		c.enter(multiplexed)
-		p := plain{c, make(chan struct{}), new(sync.Once)}
+		p := plain{c, newFrames(c), make(chan struct{}), new(sync.Once)}
 		select {
 		case handed.conns <- p:
 			<-p.closed
@@ -94,11 +94,12 @@ func (*handover) Addr() net.Addr { return &net.TCPAddr{} }
 // plain is a connection as the engine has it. It says when that is done with it, and is not asked for TLS.
 type plain struct {
 	c      *conn
+	frames *frames
 	closed chan struct{}
 	once   *sync.Once
 }
 
-func (p plain) Read(b []byte) (int, error)  { return p.c.Read(b) }
+func (p plain) Read(b []byte) (int, error)  { return p.frames.Read(b) }
 func (p plain) Write(b []byte) (int, error) { return p.c.Write(b) }
 func (p plain) Close() error {
 	p.once.Do(func() { close(p.closed) }) // fasthttp closes the connection
