@@ -103,33 +103,34 @@ func (l *lane) run(ctx context.Context, n int, done func(Trial)) error {
 	for i := range t.Endpoints {
 		t.Endpoints[i].Tier = l.layout.tiers[i]
 	}
-	if s.gateway, err = startGateway(ctx, "weir", l.o.Programs["weir"], t); err != nil {
-		return err
-	}
-	defer s.gateway.end()
-	if err := s.gateway.await(ctx); err != nil {
-		return err
-	}
 	for void, most := 0, 3+n; n > 0; {
-		if err := s.allUp(ctx); err != nil {
+		one, err := l.trial(ctx, s, t)
+		switch {
+		case err != nil:
 			return err
-		}
-		t, err := l.trial(s)
-		if err != nil {
-			return err
-		}
-		if t.Late < StallsAt {
-			done(t)
+		case one.Late < StallsAt:
+			done(one)
 			n--
-		} else if void++; void > most {
-			return fmt.Errorf("the machine stood still in %d trials", void)
+		default:
+			if void++; void > most {
+				return fmt.Errorf("the machine stood still in %d trials", void)
+			}
 		}
 	}
 	return nil
 }
 
-// trial lets a random fault strike a random endpoint at a random moment, for a random time.
-func (l *lane) trial(s *scene) (t Trial, err error) {
+// trial lets a random fault strike a random endpoint at a random moment, for a random time, behind a new gateway: one that has seen
+// an endpoint fail again and again lets it wait for longer each time.
+func (l *lane) trial(ctx context.Context, s *scene, with settings) (t Trial, err error) {
+	if s.gateway, err = startGateway(ctx, "weir", l.o.Programs["weir"], with); err != nil {
+		return t, err
+	}
+	defer s.gateway.end()
+	s.retried = 0
+	if err := s.allUp(ctx); err != nil {
+		return t, err
+	}
 	some := trialFaults()
 	f := *some[l.chance.IntN(len(some))]
 	for f.needs == wires && !l.o.Ground.Namespaces {
@@ -173,7 +174,7 @@ func (s *scene) allUp(ctx context.Context) error {
 			return nil
 		}
 		if pause(ctx, 20*time.Millisecond) != nil {
-			return fmt.Errorf("not all endpoints are up twenty seconds after a fault: %+v, %w", c, err)
+			return fmt.Errorf("not all endpoints are up twenty seconds after the start: %+v, %v", c.Endpoints, err)
 		}
 	}
 }
