@@ -22,9 +22,9 @@ import (
 )
 
 type flags struct {
-	gateways, faults, caddy, weir, out string
-	gets, posts, trials, lanes         int
-	seed                               uint64
+	gateways, faults, caddy, weir, out, json string
+	gets, posts, trials, lanes               int
+	seed                                     uint64
 }
 
 func main() {
@@ -34,7 +34,8 @@ func main() {
 	flag.StringVar(&f.faults, "faults", "", "which `names` to run, with commas; all if empty, none if \"none\"")
 	flag.StringVar(&f.caddy, "caddy", "", "`file` of Caddy; that in PATH if empty")
 	flag.StringVar(&f.weir, "weir", "", "`file` of Weir; built if empty")
-	flag.StringVar(&f.out, "out", "", "`file` for the results, to which .txt and .json are added; standard output alone if empty")
+	flag.StringVar(&f.out, "out", "", "`file` for what is printed, beside standard output")
+	flag.StringVar(&f.json, "json", "", "`file` for all that was measured, as JSON")
 	flag.IntVar(&f.gets, "gets", 2000, "GETs a second, of the table; trials have the tenth")
 	flag.IntVar(&f.posts, "posts", 500, "POSTs a second")
 	flag.IntVar(&f.trials, "trials", 200, "takeovers of Weir to try in each layout")
@@ -76,6 +77,7 @@ func (f *flags) run(ctx context.Context) error {
 		if all.Faults, err = f.table(ctx, o); err != nil {
 			return err
 		}
+		fmt.Fprintf(w, "\n%d GETs and %d POSTs a second at even distances, 4 endpoints; times in milliseconds\n\n", f.gets, f.posts)
 		chaos.Print(w, all.Faults)
 		verdict(w, all.Faults)
 	}
@@ -94,14 +96,14 @@ func (f *flags) run(ctx context.Context) error {
 			return err
 		}
 	}
-	if f.out == "" {
-		return nil
+	if f.out != "" {
+		err = os.WriteFile(f.out, text.Bytes(), 0o644)
 	}
-	b, err := json.Marshal(all)
-	if err != nil {
-		return err
+	if f.json != "" {
+		b, wrong := json.Marshal(all)
+		err = errors.Join(err, wrong, os.WriteFile(f.json, append(b, '\n'), 0o644))
 	}
-	return errors.Join(os.WriteFile(f.out+".txt", text.Bytes(), 0o644), os.WriteFile(f.out+".json", append(b, '\n'), 0o644))
+	return err
 }
 
 // verdict says which promises Weir has not kept.
@@ -172,7 +174,6 @@ func (f *flags) preface(w io.Writer, o chaos.Options, noGround error) {
 	if noGround != nil {
 		fmt.Fprintf(w, "everything is on loopback, and faults of the network and of Consul are left out: %v\n", noGround)
 	}
-	fmt.Fprintf(w, "%d GETs and %d POSTs a second at even distances, 4 endpoints; times in milliseconds\n\n", f.gets, f.posts)
 }
 
 func cpu() string {
