@@ -89,7 +89,8 @@ func (a Availability) Nines() float64 { return -math.Log10(a.Formula) }
 // one. The switchover is the mean time until GETs were as before; with the default, failures simulated are two million.
 func (c Coverage) Availabilities() ([]Availability, error) {
 	var all []Availability
-	for _, share := range []float64{c.Low, float64(c.Clean) / float64(max(c.Of, 1)), 1} {
+	shares := slices.Compact([]float64{c.Low, float64(c.Clean) / float64(max(c.Of, 1)), 1})
+	for _, share := range shares {
 		r := sim.Redundancy{
 			Needed: c.Layout.Needed, Spare: c.Layout.Spare, MTBF: MTBF, MTTR: MTTR, Coverage: share, Switchover: c.Switchover(), Crews: 1,
 		}
