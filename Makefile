@@ -58,8 +58,10 @@ slow-clients: ## benchmarks/results/slow-clients.txt: what 2,000 slow clients co
 	$(GO) test -count=1 -run '^TestSlowClientsHoldNobodyUp$$' ./benchmarks/clients -args -slow=$(CURDIR)/benchmarks/results/slow-clients.txt
 
 CHAOS_CADDY ?= $(HOME)/.cache/weir-chaos/caddy
-chaos: $(CHAOS_CADDY) ## benchmarks/results/chaos.txt: what faults cost behind Weir, HAProxy, nginx and Caddy (root, apt-get install haproxy nginx-light)
-	$(GO) run ./benchmarks/chaos/run -caddy $(CHAOS_CADDY) -out benchmarks/results/chaos
+CHAOS := $(GO) run ./benchmarks/chaos/run
+chaos: $(CHAOS_CADDY) ## benchmarks/results/chaos*.txt: what faults cost behind Weir and its peers (root, apt-get install haproxy nginx-light)
+	$(CHAOS) -caddy $(CHAOS_CADDY) -trials 0 -out benchmarks/results/chaos.txt -json benchmarks/results/chaos.json
+	$(CHAOS) -gateways weir -faults none -out benchmarks/results/chaos-coverage.txt
 
 $(CHAOS_CADDY):
 	GOBIN=$(dir $@) $(GO) install github.com/caddyserver/caddy/v2/cmd/caddy@v2.11.9

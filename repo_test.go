@@ -42,7 +42,7 @@ var mayImport = map[string][]string{
 	"discovery/consul/agent/build": {"discovery/consul/agent"},
 	"discovery/consul":             {"discovery"},
 	"wasmhost":                     {"wasmhost/fuel", "policies"},
-	"benchmarks/chaos":             {"benchmarks/peers", "discovery/consul/agent"},
+	"benchmarks/chaos":             {"benchmarks/peers", "discovery/consul/agent", "policies/sim"},
 	"benchmarks/chaos/run":         {"benchmarks/chaos", "benchmarks/peers"},
 }
 

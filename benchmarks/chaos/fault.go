@@ -37,6 +37,8 @@ type scene struct {
 	gateway   *gateway
 	catalogue *catalogue // nil without Consul
 	clock     *clock     // of the gateway, while it is wrong
+	next      int        // ID of the next request
+	retried   int        // what the gateway has counted so far
 }
 
 // flapEvery is how long an endpoint that flaps is down, and then up.
@@ -100,7 +102,7 @@ func flap(times int) func(*scene, []int) error {
 	}
 }
 
-// roll restarts the whole fleet, as a deployment does that looks at nothing: half a second between two.
+// roll restarts the whole fleet, as a deployment does that looks at nothing: a second between two.
 func roll(s *scene, _ []int) error {
 	for _, e := range s.endpoints {
 		if err := e.signal(syscall.SIGTERM); err != nil {
@@ -109,7 +111,7 @@ func roll(s *scene, _ []int) error {
 		if err := e.start(); err != nil {
 			return err
 		}
-		time.Sleep(500 * time.Millisecond)
+		time.Sleep(time.Second)
 	}
 	return nil
 }

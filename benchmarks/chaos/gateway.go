@@ -27,9 +27,13 @@ type settings struct {
 	Endpoints                 []member
 	Consul, ConsulDNS         string // host:port; "": the endpoints are in the file
 	Snapshot                  string // file of Weir's last known good
+	Patient                   bool   // see Options
 }
 
-type member struct{ Name, Address, Zone string }
+type member struct {
+	Name, Address, Zone string
+	Tier                int
+}
 
 // gateway is a gateway that runs, and what it says about endpoints and retries.
 type gateway struct {

@@ -6,6 +6,7 @@ import (
 	"net"
 	"os/exec"
 	"strings"
+	"sync"
 )
 
 // gatewayIP is where gateways are on a ground with namespaces.
@@ -15,7 +16,9 @@ const gatewayIP = "10.77.0.1"
 // vanish, or all on loopback, where it cannot.
 type Ground struct {
 	Namespaces bool // [Enter] has made what they need
-	places     map[string]place
+
+	mu     sync.Mutex
+	places map[string]place
 }
 
 // place is where a process runs.
@@ -26,6 +29,8 @@ type place struct {
 
 // place returns the place of that name: a namespace with an address of its own, or another address of loopback.
 func (g *Ground) place(name string) (place, error) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
 	if p, ok := g.places[name]; ok {
 		return p, nil
 	}

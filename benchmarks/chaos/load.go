@@ -14,6 +14,7 @@ type sample struct {
 	id        int
 	post      bool
 	due, done time.Duration
+	sent      time.Duration // begun to be sent
 	err       error
 	answer    answer
 }
@@ -49,7 +50,7 @@ func startLoad(address string, gets, posts int, most time.Duration, first int) *
 				}
 			}
 			s := &l.samples[i]
-			*s = sample{id: first + i, post: i*posts/rate != (i+1)*posts/rate, due: due}
+			*s = sample{id: first + i, post: i*posts/rate != (i+1)*posts/rate, due: due, sent: l.now()}
 			sent++
 			l.done.Go(func() {
 				token := ""
@@ -83,6 +84,14 @@ func (l *load) of(post bool, from, to time.Duration) []sample {
 		}
 	}
 	return some
+}
+
+// late is how far behind its times the load was, at worst: how long the machine had no time for it.
+func (l *load) late() (d time.Duration) {
+	for _, s := range l.samples {
+		d = max(d, s.sent-s.due)
+	}
+	return d
 }
 
 // p99 is the 99th percentile of the times; those of requests that failed count too. It is 0 if there are none.

@@ -108,9 +108,12 @@ func (e *process) signal(s syscall.Signal) error {
 	}
 }
 
+// controls is for what endpoints are told: on a connection each, because those that are kept may have been cut meanwhile.
+var controls = &http.Client{Timeout: 5 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
+
 // become tells the endpoint to do something wrong, or to do well.
 func (e *process) become(mode string) error {
-	resp, err := (&http.Client{Timeout: 2 * time.Second}).Post("http://"+e.control+"/"+mode, "", http.NoBody)
+	resp, err := controls.Post("http://"+e.control+"/"+mode, "", http.NoBody)
 	if err != nil {
 		return fmt.Errorf("endpoint %s: %w", e.name, err)
 	}

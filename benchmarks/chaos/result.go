@@ -22,6 +22,8 @@ type Result struct {
 	// of those that failed too.
 	Before, During, After time.Duration
 
+	Late time.Duration // how far behind its times the load was, at worst
+
 	Seen      *time.Duration `json:",omitempty"` // until the first attempt of a request had failed and was made anew; of Weir alone
 	Detected  *time.Duration `json:",omitempty"` // until the gateway said that all endpoints are out which the fault hits
 	TakenOver time.Duration  // until GETs were as before: no longer failed, nor took 20 ms more than the 99th percentile before
@@ -53,7 +55,7 @@ const (
 func (r *Result) tally(l *load, g *gateway, f *Fault, m moments, done map[int]execution) {
 	all := m.over + time.Hour
 	gets, posts := l.of(false, settle, all), l.of(true, settle, all)
-	r.Get, r.Post = count(gets), count(posts)
+	r.Get, r.Post, r.Late = count(gets), count(posts), l.late()
 	for i := range posts {
 		s, x := &posts[i], done[posts[i].id]
 		if x.executed > 1 {

@@ -19,6 +19,7 @@ type Options struct {
 
 	Before, After time.Duration // time that is measured before the fault and after it has ended
 	Longest       time.Duration // of a fault, where that is less than it lasts
+	Patient       bool          // Weir takes nobody for down that is only slow, as all is where other work runs too
 }
 
 // settle is how long there is load before anything is measured.
@@ -51,9 +52,21 @@ func (st *Stage) Close() error {
 	return os.RemoveAll(st.dir)
 }
 
-// Run measures what a fault costs behind a gateway, both with processes that have seen nothing else. If the fault is nothing
-// for that gateway, or not possible here, the error is ErrNotHere.
+// StallsAt is how late a load may be for its run to say something of the gateway: if it is later, the machine has stood still.
+const StallsAt = 250 * time.Millisecond
+
+// Run measures what a fault costs behind a gateway, both with processes that have seen nothing else, and does so again, twice
+// at most, if the machine has stood still. If the fault is nothing for that gateway, or not possible here, the error is ErrNotHere.
 func (st *Stage) Run(ctx context.Context, f *Fault, name string) (r Result, err error) {
+	for range 3 {
+		if r, err = st.once(ctx, f, name); err != nil || r.Late < StallsAt {
+			break
+		}
+	}
+	return r, err
+}
+
+func (st *Stage) once(ctx context.Context, f *Fault, name string) (r Result, err error) {
 	r = Result{Fault: f.Name, Gateway: name}
 	if why := st.impossible(f, name); why != "" {
 		return r, fmt.Errorf("%s, %s: %w: %s", f.Name, name, ErrNotHere, why)
@@ -63,7 +76,7 @@ func (st *Stage) Run(ctx context.Context, f *Fault, name string) (r Result, err 
 		return r, err
 	}
 	defer os.RemoveAll(dir)
-	s, stop, err := st.scene(ctx, dir)
+	s, stop, err := st.scene(ctx, dir, "e", fleet)
 	defer stop()
 	if err != nil {
 		return r, err
@@ -105,9 +118,7 @@ var ErrNotHere = errors.New("not here")
 
 // settings says what a gateway is told. Consul, if it takes part, knows the endpoints afterwards.
 func (st *Stage) settings(s *scene, f *Fault, dir string) (t settings, err error) {
-	for _, e := range s.endpoints {
-		t.Endpoints = append(t.Endpoints, member{e.name, e.address, e.zone})
-	}
+	t = s.members(st.o)
 	if f.needs != consul {
 		return t, nil
 	}
@@ -131,20 +142,20 @@ func (st *Stage) settings(s *scene, f *Fault, dir string) (t settings, err error
 }
 
 // scene starts the endpoints. stop ends what was started, even if not all could be.
-func (st *Stage) scene(ctx context.Context, dir string) (s *scene, stop func(), err error) {
-	s = &scene{ctx: ctx}
+func (st *Stage) scene(ctx context.Context, dir, name string, n int) (s *scene, stop func(), err error) {
+	s = &scene{ctx: ctx, next: 1}
 	stop = func() {
 		for _, e := range s.endpoints {
 			e.stop()
 		}
 	}
-	for i := range fleet {
-		name := fmt.Sprintf("e%d", i)
+	for i := range n {
+		name := fmt.Sprintf("%s%d", name, i)
 		p, err := st.o.Ground.place(name)
 		if err != nil {
 			return s, stop, err
 		}
-		e, err := newProcess(name, string(rune('a'+i*2/fleet)), p, dir)
+		e, err := newProcess(name, string(rune('a'+i*2/n)), p, dir)
 		s.endpoints = append(s.endpoints, e)
 		if err != nil {
 			return s, stop, err
@@ -153,10 +164,19 @@ func (st *Stage) scene(ctx context.Context, dir string) (s *scene, stop func(), 
 	return s, stop, nil
 }
 
+// members are the settings that a scene gives a gateway.
+func (s *scene) members(o Options) (t settings) {
+	t.Patient = o.Patient
+	for _, e := range s.endpoints {
+		t.Endpoints = append(t.Endpoints, member{Name: e.name, Address: e.address, Zone: e.zone})
+	}
+	return t
+}
+
 // measure puts load on the gateway, lets the fault strike and end, and fills r.
 func (s *scene) measure(o Options, f *Fault, r *Result) error {
 	const longest = time.Minute
-	l := startLoad(s.gateway.Address, o.Gets, o.Posts, longest, 1)
+	l := startLoad(s.gateway.Address, o.Gets, o.Posts, longest, s.next)
 	ended := false
 	end := func() {
 		if !ended {
@@ -202,12 +222,14 @@ func (s *scene) measure(o Options, f *Fault, r *Result) error {
 		if err != nil {
 			return fmt.Errorf("retries: %w", err)
 		}
-		r.Retried = n
+		r.Retried = n - s.retried
+		s.retried = n
 	}
 	done, err := executions(s.endpoints)
 	if err != nil {
 		return err
 	}
+	s.next += len(l.samples)
 	r.tally(l, s.gateway, f, m, done)
 	return nil
 }

@@ -8,6 +8,7 @@ package peers
 import (
 	"bufio"
 	"context"
+	"debug/buildinfo"
 	"fmt"
 	"io"
 	"maps"
@@ -191,7 +192,12 @@ func Version(name, program string) (string, error) {
 		return k.called, nil
 	}
 	line, _ := bufio.NewReader(strings.NewReader(string(out))).ReadString('\n')
-	return strings.TrimSpace(line), nil
+	if line = strings.TrimSpace(line); line == "unknown" { // a program of Go that was installed by the go command
+		if info, err := buildinfo.ReadFile(cmd.Path); err == nil {
+			line = info.Main.Version
+		}
+	}
+	return line, nil
 }
 
 func freeAddress() (string, error) {

@@ -14,7 +14,7 @@ type request struct {
 	attempt  int32          // the newest that is under way; -1 is none
 	beside   int32          // the one that it was hedged from, while both are; -1 is none
 	next     int32          // the endpoint of the retry that is planned
-	view     *policies.View // that it sees from beginning to end, as its picker
+	view     *policies.View // of its table; each retry takes the newest one
 	picker   policies.Picker
 	attempts int // at most
 	timeout  time.Duration

@@ -35,6 +35,9 @@ func (w *World) end(n int32, o policies.Outcome) {
 	q.Attempt++
 	q.Last = o
 	w.refresh(r)
+	if g.view.Table == r.view.Table {
+		r.view = g.view
+	}
 	v := g.failover.Next(q, r.view, o)
 	r.rejected = v.Action == policies.Reject
 	next := policies.None

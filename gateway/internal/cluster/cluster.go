@@ -66,8 +66,8 @@ type Settings struct {
 	Moved func(detail string)
 }
 
-// Snapshot is everything one request needs of a cluster. It is immutable but for the endpoints' state, and a request
-// keeps the one it loaded throughout, retries included.
+// Snapshot is everything one request needs of a cluster. It is immutable but for the endpoints' state. A request keeps the
+// Table of the one it loaded throughout; for a retry it takes the newest snapshot of that.
 type Snapshot struct {
 	Table     *policies.Table
 	View      *policies.View

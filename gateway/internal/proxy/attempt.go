@@ -143,7 +143,7 @@ func (x *exchange) send(pool *upstream.Pool, d time.Duration, fresh bool) error 
 	if !x.body.whole() {
 		x.startUpload(d)
 	} else {
-		if err := x.write(c); err != nil {
+		if err := x.write(&x.attempt, c); err != nil {
 			return err
 		}
 		if x.req.Hedge > 0 && x.mayHedge(d) {
@@ -223,7 +223,11 @@ func (x *exchange) release() {
 }
 
 // write sends a request whose body is all here.
-func (x *exchange) write(c *upstream.Conn) error {
+func (x *exchange) write(a *attempt, c *upstream.Conn) error {
+	again := int(x.req.Attempt)+1 < x.route.Attempts
+	if again && x.wentDown(a) {
+		return errWentDown
+	}
 	n := len(x.out)
 	x.out = append(x.out, x.body.framed()...)
 	err := c.Ask(x.out)
@@ -231,10 +235,22 @@ func (x *exchange) write(c *upstream.Conn) error {
 	if err != nil {
 		return err
 	}
-	if x.method.Idempotent() && int(x.req.Attempt)+1 < x.route.Attempts {
+	if again && x.method.Idempotent() {
 		c.MayBeRescued()
+		if x.wentDown(a) {
+			return errWentDown
+		}
 	}
 	return nil
+}
+
+var errWentDown = &upstream.Error{Class: policies.HeaderTimeout, Err: errors.New("the endpoint went down while it was being asked")}
+
+// wentDown reports whether the endpoint of an attempt was found to be down since it was picked, and somebody else is up. Who finds
+// that publishes it first, and then rescues the requests that wait: those that come too late to be found look here.
+func (x *exchange) wentDown(a *attempt) bool {
+	s, i := x.route.Cluster.Load(), a.outcome.Endpoint
+	return s != x.snap && s.Table == x.snap.Table && !s.View.Usable(i) && !s.View.Keeps(i) && len(s.View.Up) > 0
 }
 
 // wasStale reports whether an attempt failed only because the endpoint had closed an idle connection in the moment of its

@@ -56,6 +56,7 @@ type perRequest struct {
 	retried  bool   // it counts as a retry in flight
 	snap     *cluster.Snapshot
 	view     *policies.View // the part of the snapshot's view that the request has, or the whole
+	draw     uint32         // which part that is
 	req      policies.Request
 
 	attempt         // the one in hand

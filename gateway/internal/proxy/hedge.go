@@ -198,7 +198,7 @@ func (h *hedge) send(pool *upstream.Pool, fresh bool) error {
 	if h.won.Load() != undecided { // giveUp may have come too early to see the connection
 		return context.Canceled
 	}
-	if err := h.x.write(c); err != nil {
+	if err := h.x.write(&h.attempt, c); err != nil {
 		return err
 	}
 	return c.ReadHead(&h.header, upstream.Asked{Head: h.x.method == policies.MethodHead})

@@ -15,14 +15,27 @@ func (x *exchange) enterPart() {
 	if len(whole.Parts) == 0 {
 		return
 	}
-	var draw uint32
 	if r.Flags&policies.HasKey != 0 {
-		draw = uint32(mix(r.KeyHash) >> 32)
+		x.draw = uint32(mix(r.KeyHash) >> 32)
 	} else {
-		draw = rand.Uint32()
+		x.draw = rand.Uint32()
 	}
-	if part := whole.For(draw); part.MayServe(r, r.StickyEP) || !whole.MayServe(r, r.StickyEP) {
+	if part := whole.For(x.draw); part.MayServe(r, r.StickyEP) || !whole.MayServe(r, r.StickyEP) {
 		x.view = part
+	}
+}
+
+// renew takes the newest view of the request's table, and the same part of it, before a retry: what was up when the request came
+// may have been found to be down while its attempt waited. A request stays with its table, by which it counts what it has tried.
+func (x *exchange) renew() {
+	s := x.route.Cluster.Load()
+	if s == x.snap || s.Table != x.snap.Table {
+		return
+	}
+	whole := x.view == x.snap.View
+	x.snap, x.view = s, s.View
+	if !whole {
+		x.view = s.View.For(x.draw)
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 
 	"github.com/weir-lb/weir/discovery"
 	"github.com/weir-lb/weir/gateway/gatewaytest"
+	"github.com/weir-lb/weir/policies"
 )
 
 // TestRescue lets an endpoint hang with requests on it, none of which has a timeout that would end it in the test's
@@ -55,4 +56,21 @@ func TestRescue(t *testing.T) {
 			t.Errorf("body %q, %v; want abcd", body, err)
 		}
 	})
+	for _, method := range []string{"GET", "POST"} {
+		t.Run("a "+method+" whose endpoint goes down between pick and connection is not sent there", func(t *testing.T) {
+			hung, other := gatewaytest.NewEndpoint(t, gatewaytest.Hang()), gatewaytest.NewEndpoint(t, gatewaytest.Respond(200, "other"))
+			var g *gateway
+			p := picker(func(r *policies.Request, _ *policies.View) int {
+				if r.Attempt == 0 {
+					goDown(g)
+					return 0
+				}
+				return 1
+			})
+			g = start(t, options{policy: p, route: Route{Timeout: time.Minute, PerTryTimeout: time.Minute}}, hung, other)
+			if r := g.dial().Do(gatewaytest.Head(method, "/", "Content-Length: 0")); r.Text != "other" || hung.Count(method) != 0 {
+				t.Errorf("got %q, and %d requests at the endpoint that is down; want that of the other, and none", r.Text, hung.Count(method))
+			}
+		})
+	}
 }

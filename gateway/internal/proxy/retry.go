@@ -89,6 +89,7 @@ func (x *exchange) next() (endpoint int, v verdict, after time.Duration) {
 	if o.Class == policies.Cancelled || x.snap.Failover == nil {
 		return 0, stoppedPolicy, 0
 	}
+	x.renew()
 	x.refresh()
 	x.widenIfUsedUp()
 	want := x.snap.Failover.Next(&x.req, x.view, *o)

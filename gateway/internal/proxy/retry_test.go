@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/weir-lb/weir/discovery"
 	"github.com/weir-lb/weir/gateway/gatewaytest"
 	"github.com/weir-lb/weir/gateway/internal/upstream"
 	"github.com/weir-lb/weir/policies"
@@ -347,4 +348,48 @@ func TestConcurrencyLimit(t *testing.T) {
 	if r := second.Get("/"); r.StatusCode != 200 {
 		t.Errorf("afterwards got %d", r.StatusCode)
 	}
+}
+
+// TestARetryKnowsWhoWentDownMeanwhile lets an endpoint go down while a request waits for another one.
+func TestARetryKnowsWhoWentDownMeanwhile(t *testing.T) {
+	route := Route{PerTryTimeout: 300 * time.Millisecond}
+	t.Run("with the whole view", func(t *testing.T) {
+		hung, gone, other := gatewaytest.NewEndpoint(t, gatewaytest.Hang()), gatewaytest.NewEndpoint(t), gatewaytest.NewEndpoint(t, gatewaytest.Respond(200, "other"))
+		g := start(t, options{route: route}, hung, gone, other)
+		c := g.dial()
+		done := make(chan *gatewaytest.Response, 1)
+		go func() { done <- c.Get("/") }()
+		gatewaytest.Eventually(t, "the request hangs", func() bool { return hung.Count("GET") == 1 })
+		g.apply(discovery.Passing, discovery.Critical, discovery.Passing)
+		if r := <-done; r.StatusCode != 200 || r.Text != "other" || gone.Count("GET") != 0 {
+			t.Errorf("got %d %q, and %d attempts at the endpoint that is down; want 200 of the other, and none", r.StatusCode, r.Text, gone.Count("GET"))
+		}
+	})
+	t.Run("with a part of it", func(t *testing.T) {
+		down, hung, gone, other := gatewaytest.NewEndpoint(t), gatewaytest.NewEndpoint(t, gatewaytest.Hang()), gatewaytest.NewEndpoint(t), gatewaytest.NewEndpoint(t, gatewaytest.Respond(200, "other"))
+		g := start(t, options{
+			route: route, split: policies.Split{Overprovision: 1},
+			instance: func(i int, in *discovery.Instance) { in.Tier = uint8(i / 2) },
+		}, down, hung, gone, other)
+		g.apply(discovery.Critical, discovery.Passing, discovery.Passing, discovery.Passing)
+		if n := len(g.cluster.Load().View.Parts); n != 2 {
+			t.Fatalf("%d parts, want one for each tier", n)
+		}
+		c := g.dial()
+		done := make(chan *gatewaytest.Response, 1)
+		go func() {
+			for r := c.Get("/"); ; r = c.Get("/") {
+				if hung.Count("GET") == 1 { // else it was drawn to the other tier
+					done <- r
+					return
+				}
+			}
+		}()
+		gatewaytest.Eventually(t, "a request hangs", func() bool { return hung.Count("GET") == 1 })
+		before := gone.Count("GET")
+		g.apply(discovery.Critical, discovery.Passing, discovery.Critical, discovery.Passing)
+		if r := <-done; r.StatusCode != 200 || r.Text != "other" || gone.Count("GET") != before {
+			t.Errorf("got %d %q, and %d more attempts at the endpoint that is down; want 200 of the other, and none", r.StatusCode, r.Text, gone.Count("GET")-before)
+		}
+	})
 }
