@@ -40,8 +40,11 @@ fuzz: ## each fuzz target for FUZZTIME (default 30s)
 	@for p in $$($(GO) list ./...); do for f in $$($(GO) test -list '^Fuzz' $$p | grep '^Fuzz'); do \
 	  echo "$$p $$f"; $(GO) test -run '^$$' -fuzz "^$$f$$" -fuzztime $${FUZZTIME:-30s} $$p || exit 1; done; done
 
-bench: ## micro-benchmarks, ten counts, for benchstat; then make sim
-	$(GO) test -run '^$$' -bench . -benchmem -count=10 ./policies/... ./wasmhost/... ./gateway/internal/...
+bench: ## micro-benchmarks and instruction counts, compared with the last commit's (apt-get install valgrind); then make sim
+	@mkdir -p bin
+	@$(GO) test -run '^$$' -bench . -benchmem -benchtime=20ms -count=10 -skip CompileBombs ./policies/... ./wasmhost/... ./gateway/internal/... > bin/bench.txt || { cat bin/bench.txt; exit 1; }
+	@grep -E '^(goos|goarch|pkg|cpu|Benchmark)' bin/bench.txt > benchmarks/results/bench.txt
+	@$(GO) run ./benchmarks/guard -instructions benchmarks/results/instructions.txt benchmarks/results/bench.txt
 	@$(MAKE) --no-print-directory sim
 
 sim: ## every published figure beside ours: G1..G5 and E1..E12, whole; some minutes
@@ -68,6 +71,7 @@ $(CHAOS_CADDY):
 
 bench-peers: bin/cost ## benchmarks/results/peers.*: CPU time per request, latency and memory beside seven others; 20 minutes
 	bin/cost -peers=$(PEERS) -rounds=10 -tls -idle=10000 -out=benchmarks/results/peers.txt -json=benchmarks/results/peers.json -svg=benchmarks/results/peers.svg $(BENCH)
+	$(GO) run ./benchmarks/guard benchmarks/results/peers.json
 
 bench-peers-quick: bin/cost ## the same beside HAProxy and nginx alone, three minutes, on the screen; BENCH=... adds flags
 	bin/cost -rounds=5 -retakes=1 $(BENCH)

@@ -37,6 +37,7 @@ var mayImport = map[string][]string{
 	"policies/recording":           {"policies"},
 	"policies/sim":                 {"policies"},
 	"benchmarks/peers":             {"examples/plugins"},
+	"benchmarks/guard":             {"benchmarks/cost"},
 	"benchmarks/cost/run":          {"benchmarks/cost", "benchmarks/peers"},
 	"examples/plugins/plugintest":  {"examples/plugins", "policies", "policies/policytest", "wasmhost"},
 	"discovery/consul/agent/build": {"discovery/consul/agent"},

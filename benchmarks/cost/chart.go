@@ -58,7 +58,7 @@ func (r *Report) panels() (all [][]*Series) {
 
 func writePanel(b *strings.Builder, panel []*Series, x, y int) {
 	unit := "µs a request"
-	if panel[0].bytes {
+	if panel[0].Bytes {
 		unit = "µs a MiB"
 	}
 	fmt.Fprintf(b, `<text x="%d" y="%d"><tspan font-weight="600" fill="#1b1f24">%s</tspan> <tspan fill="#57606a">%s</tspan></text>`+"\n",

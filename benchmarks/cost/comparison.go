@@ -22,14 +22,14 @@ type Series struct {
 	Load    string   `json:"load"`
 	Peer    string   `json:"peer"`
 	Windows []Window `json:"windows"`
+	Bytes   bool     `json:"bytes,omitempty"` // the figure is of a MiB, not of a request
 
-	bytes bool
 	title string
 }
 
 // figure is what the series is about: microseconds of CPU time a request, or a MiB.
 func (s *Series) figure(w *Window) float64 {
-	if s.bytes {
+	if s.Bytes {
 		return w.PerMiB()
 	}
 	return w.PerRequest()
@@ -95,7 +95,7 @@ func Compare(ctx context.Context, m *Meter, entrants []Entrant, loads []Load, ro
 	series := make([]*Series, 0, len(loads)*len(entrants))
 	for _, l := range loads {
 		for _, e := range entrants {
-			series = append(series, &Series{Load: l.Name, Peer: e.Name, bytes: l.Bytes, title: cmp.Or(l.Title, l.Name)})
+			series = append(series, &Series{Load: l.Name, Peer: e.Name, Bytes: l.Bytes, title: cmp.Or(l.Title, l.Name)})
 		}
 	}
 	for round := range rounds {

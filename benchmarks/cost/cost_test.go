@@ -135,8 +135,8 @@ func TestRatio(t *testing.T) {
 		}
 	})
 	t.Run("is by bytes for a load that counts bytes", func(t *testing.T) {
-		a := &Series{bytes: true, Windows: []Window{{Requests: 1, Bytes: 2 << 20, CPU: 2 * time.Millisecond}}}
-		b := &Series{bytes: true, Windows: []Window{{Requests: 9, Bytes: 1 << 20, CPU: 4 * time.Millisecond}}}
+		a := &Series{Bytes: true, Windows: []Window{{Requests: 1, Bytes: 2 << 20, CPU: 2 * time.Millisecond}}}
+		b := &Series{Bytes: true, Windows: []Window{{Requests: 9, Bytes: 1 << 20, CPU: 4 * time.Millisecond}}}
 		if got := a.Ratio(b).Median; got != 0.25 {
 			t.Errorf("got %v, want 0.25", got)
 		}

@@ -21,8 +21,8 @@ type Report struct {
 	Pauses  []Pauses          `json:"pauses,omitempty"`
 }
 
-// find returns nil for a peer that has not been under that load.
-func (r *Report) find(load, peer string) *Series {
+// Find returns nil for a peer that has not been under that load.
+func (r *Report) Find(load, peer string) *Series {
 	i := slices.IndexFunc(r.Series, func(s *Series) bool { return s.Load == load && s.Peer == peer })
 	if i < 0 {
 		return nil
@@ -64,7 +64,7 @@ func (r *Report) WriteText(w io.Writer) {
 
 func (r *Report) writeHead(w io.Writer, s *Series, width int) {
 	unit := "us/request"
-	if s.bytes {
+	if s.Bytes {
 		unit = "us/MiB"
 	}
 	fmt.Fprintf(w, "\n%-*s %22s %9s %9s", width, s.Load, unit, "per CPU s", "per s")
@@ -78,9 +78,9 @@ func (r *Report) writeRow(w io.Writer, s *Series, width int) {
 	fmt.Fprintf(w, "%-*s %22s %9.0f %9.0f", width, s.Peer, s.Cost().text(), 1e6/s.Cost().Median,
 		s.Spread(func(w *Window) float64 { return float64(w.Requests) / w.Elapsed.Seconds() }).Median)
 	for _, b := range r.basesOf(s.Load) {
-		base := r.find(s.Load, b)
+		base := r.Find(s.Load, b)
 		if base == nil { // the same kind of the first program
-			base = r.find(s.Load, strings.Split(s.Peer, "@")[0]+b)
+			base = r.Find(s.Load, strings.Split(s.Peer, "@")[0]+b)
 		}
 		cell := "-"
 		if base != nil {
@@ -103,7 +103,7 @@ func (r *Report) writeRow(w io.Writer, s *Series, width int) {
 func (r *Report) basesOf(load string) []string {
 	var found []string
 	for _, b := range r.Bases {
-		if strings.HasPrefix(b, "@") || r.find(load, b) != nil {
+		if strings.HasPrefix(b, "@") || r.Find(load, b) != nil {
 			found = append(found, b)
 		}
 	}

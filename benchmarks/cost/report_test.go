@@ -52,7 +52,7 @@ func TestChartsAreWellFormed(t *testing.T) {
 	s := []*Series{
 		{Load: "a<b", title: "a<b", Peer: "weir", Windows: []Window{window(20, 0, 0), window(40, 0, 0)}},
 		{Load: "a<b", title: "a<b", Peer: "other", Windows: []Window{window(200, 0, 0)}},
-		{Load: "large", title: "large", Peer: "weir", bytes: true, Windows: []Window{{Requests: 1, Bytes: 1 << 20, CPU: 1}}},
+		{Load: "large", title: "large", Peer: "weir", Bytes: true, Windows: []Window{{Requests: 1, Bytes: 1 << 20, CPU: 1}}},
 	}
 	grown := []Growth{
 		{Axis: "n&m", Labels: []Label{{"1", 1}, {"100", 100}}, Lines: []Line{{"weir", s[:2]}, {"other", s[:2]}}},
