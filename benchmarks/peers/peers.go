@@ -193,7 +193,7 @@ func Version(name, program string) (string, error) {
 	}
 	line, _ := bufio.NewReader(strings.NewReader(string(out))).ReadString('\n')
 	if line = strings.TrimSpace(line); line == "unknown" { // a program of Go that was installed by the go command
-		if info, err := buildinfo.ReadFile(cmd.Path); err == nil {
+		if info, err := buildinfo.ReadFile(program); err == nil {
 			line = info.Main.Version
 		}
 	}
