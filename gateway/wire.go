@@ -61,6 +61,11 @@ func (g *Gateway) newSpec(name string, cfg *config.Config, cc *config.Cluster, c
 		},
 		Outlier: cluster.Outlier{
 			Consecutive: cc.Outlier.Consecutive, BaseEjection: cc.Outlier.BaseEjection, MaxEjected: cc.Outlier.MaxEjected,
+			Rates: cluster.Rates{
+				Interval: cc.Outlier.Interval, Factor: cc.Outlier.SuccessRate.Factor, Share: cc.Outlier.FailureShare.Threshold,
+				Success: cluster.RateRule{Endpoints: cc.Outlier.SuccessRate.Endpoints, Attempts: cc.Outlier.SuccessRate.Requests},
+				Failure: cluster.RateRule{Endpoints: cc.Outlier.FailureShare.Endpoints, Attempts: cc.Outlier.FailureShare.Requests},
+			},
 		},
 	}}
 	if p := cc.Probe; p != nil {

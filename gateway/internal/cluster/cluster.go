@@ -115,6 +115,7 @@ type Cluster struct {
 	gen       uint32
 	viewGen   uint32
 	sweptAt   time.Time
+	ratedAt   time.Time // when success rates were judged
 	standby   standby
 	weighAt   time.Time // when weights are to be looked at; zero: when something happens
 	buildErr  error
@@ -125,7 +126,7 @@ type Cluster struct {
 func New(name string, s Settings, leases *Leases, log *slog.Logger) (*Cluster, error) {
 	c := &Cluster{
 		name: name, leases: leases, log: log.With("cluster", name), seed: rand.Uint64(),
-		wake: make(chan struct{}, 1), endpoints: map[string]*Endpoint{}, sweptAt: time.Now(),
+		wake: make(chan struct{}, 1), endpoints: map[string]*Endpoint{}, sweptAt: time.Now(), ratedAt: time.Now(),
 	}
 	if err := s.Sticky.Check(); err != nil {
 		return nil, fmt.Errorf("cluster %q: %w", name, err)

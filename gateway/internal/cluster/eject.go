@@ -131,11 +131,23 @@ type ejectedBy uint8
 const (
 	byFailures ejectedBy = iota
 	byPolicy
+	bySuccessRate
+	byFailureShare
 	numEjectedBy
 )
 
-// String returns "failures" or "policy".
-func (b ejectedBy) String() string { return [...]string{"failures", "policy"}[b&1] }
+// String returns "failures", "policy", "success rate" or "failure percentage".
+func (b ejectedBy) String() string {
+	return [...]string{"failures", "policy", "success rate", "failure percentage"}[b&3]
+}
+
+// reason is what events say of an ejection.
+func (b ejectedBy) reason() string {
+	if b == byFailures {
+		return "consecutive failures"
+	}
+	return b.String()
+}
 
 // poke makes the cluster's goroutine look at once.
 func (c *Cluster) poke() {

@@ -23,6 +23,7 @@ type Endpoint struct {
 
 	attempts atomic.Uint64
 	failures atomic.Uint64
+	voids    atomic.Uint64 // attempts that say nothing about the endpoint
 	place    atomic.Uint32 // see ejector
 	asked    atomic.Int64  // until when a policy wants it out, in nanoseconds of the epoch; 0: it asked for nothing
 	lastBeat atomic.Int64  // nanoseconds on the leases' clock; 0 if it never sent one
@@ -70,6 +71,7 @@ func (e *Endpoint) Begin() {
 func (e *Endpoint) End(o policies.Outcome) {
 	e.AddInflight(-1)
 	if o.Class == policies.Cancelled || o.Class == policies.PoolExhausted {
+		e.voids.Add(1)
 		return // says nothing about the endpoint
 	}
 	if o.Load >= 0 {

@@ -12,6 +12,7 @@ type Outlier struct {
 	Consecutive  int           // 0 is off
 	BaseEjection time.Duration // typically 30 s
 	MaxEjected   float64       // 0..1: the largest share of a cluster that may be out at once; one always may
+	Rates        Rates
 }
 
 // MaxEjection bounds how long an endpoint is out at a time.
@@ -28,6 +29,9 @@ type outlierState struct {
 	readmitted bool      // ConsecutiveFail was reset after the last ejection
 	probeFell  bool      // a probe failed since the last ejection
 	back       time.Time // when the last ejection ended
+	seen       tally     // at the end of the last interval
+	probation  bool      // it is back, and has not answered a request since
+	freed      tally     // when it came back
 }
 
 // detectOutliers ejects and readmits, and reports whether it did either. The caller holds mu.
@@ -42,18 +46,13 @@ func (c *Cluster) detectOutliers(now time.Time) bool {
 		}
 	}
 	for _, e := range s.Endpoints {
-		if limit == 0 || e.outlier.until.After(now) || e.State.Load(policies.ColConsecutiveFail) < limit {
+		if limit == 0 || e.State.Load(policies.ColConsecutiveFail) < limit {
 			continue
 		}
-		if s.isLast(e) || !e.takeOut() {
-			continue // somebody must serve; with everything bad, nothing is an outlier
-		}
-		e.outlier.recent++
-		c.eject(e, now.Add(min(c.settings.Outlier.BaseEjection*time.Duration(e.outlier.recent), MaxEjection)), byFailures)
-		changed = true
-		c.publishView("consecutive failures") // so that the next round of the loop sees who is left
-		s = c.current.Load()
+		changed = c.expel(e, now, byFailures) || changed
 	}
+	changed = c.seeProbation(now) || changed
+	changed = c.judgeRates(now) || changed
 	if now.Sub(c.sweptAt) >= sweepEvery {
 		c.sweptAt = now
 		for _, e := range s.Endpoints {
@@ -65,8 +64,25 @@ func (c *Cluster) detectOutliers(now time.Time) bool {
 	return changed
 }
 
-// readmit ends an ejection. The caller holds mu.
+// expel ejects e, for as long as its recent ejections are worth, unless nobody else would be left, or too many are out: with
+// everything bad, nothing is an outlier. The caller holds mu.
+func (c *Cluster) expel(e *Endpoint, now time.Time, why ejectedBy) bool {
+	if e.outlier.until.After(now) || c.current.Load().isLast(e) || !e.takeOut() {
+		return false
+	}
+	e.outlier.recent++
+	c.eject(e, now.Add(min(c.settings.Outlier.BaseEjection*time.Duration(e.outlier.recent), MaxEjection)), why)
+	c.publishView(why.reason()) // so that who asks next sees who is left
+	return true
+}
+
+// readmit ends an ejection. The endpoint is on probation until it has answered a request, if that was not the policy's
+// doing. The caller holds mu.
 func (c *Cluster) readmit(e *Endpoint) {
+	if e.place.Load() == placeOut && e.outlier.why != byPolicy {
+		e.outlier.probation, e.outlier.freed = true, e.ended()
+		c.weighAt = time.Now()
+	}
 	e.takeBack(placeIn)
 	e.outlier.until = time.Time{}
 	e.outlier.readmitted = true

@@ -167,7 +167,7 @@ func (c *Cluster) probed(ctx context.Context, p Probe, e *Endpoint, err error) {
 		s.state = ProbePassing
 		// What its probe saw fail and come back need not sit out the rest. If the probe was good all the time, it does
 		// not see what is wrong, and says nothing about its end.
-		if s.row >= p.Rise && e.outlier.probeFell && e.outlier.why == byFailures && e.outlier.until.After(s.at) {
+		if s.row >= p.Rise && e.outlier.probeFell && e.outlier.why != byPolicy && e.outlier.until.After(s.at) {
 			c.readmit(e)
 		}
 	case !good && s.row >= p.Fall:
@@ -192,7 +192,7 @@ func (p Probe) tcp(ctx context.Context, address string) error {
 
 // dial makes a connection of our own to an endpoint.
 func (p Probe) dial(ctx context.Context, network, address string) (net.Conn, error) {
-	c, err := (&net.Dialer{}).DialContext(ctx, network, address)
+	c, err := (&net.Dialer{KeepAlive: -1}).DialContext(ctx, network, address) // it is closed before that could say anything
 	if err != nil || p.ProxyProtocol == 0 {
 		return c, err
 	}

@@ -61,7 +61,8 @@ type EvidenceStatus struct {
 	Agent        string    `json:"agent,omitempty"`
 	AgentSays    string    `json:"agent_says,omitempty"`
 	EjectedUntil time.Time `json:"ejected_until,omitzero"`
-	EjectedBy    string    `json:"ejected_by,omitempty"` // failures, policy
+	EjectedBy    string    `json:"ejected_by,omitempty"` // failures, policy, success rate, failure percentage
+	Probation    bool      `json:"probation,omitempty"`  // back from an ejection, and it has not answered a request since
 	Override     string    `json:"override,omitempty"`
 }
 
@@ -108,10 +109,11 @@ func (c *Cluster) Status() Status {
 			Attempts: e.attempts.Load(), Failures: e.failures.Load(), Inflight: e.Inflight(),
 			EWMA:      float64(e.State.Load(policies.ColEWMA)) / 1e6,
 			RPS:       float64(e.State.Load(policies.ColRPSMilli)) / 1e3,
-			Ejections: e.outlier.ejections[byFailures] + e.outlier.ejections[byPolicy],
+			Ejections: sum(e.outlier.ejections),
 
 			PolicyEjections: e.outlier.ejections[byPolicy],
 		}
+		es.Evidence.Probation = e.outlier.probation && !ev.Ejected
 		if ev.Probe == ProbeFailing {
 			es.Evidence.ProbeError = e.probe.reason
 		}
@@ -121,6 +123,13 @@ func (c *Cluster) Status() Status {
 		out.Endpoints = append(out.Endpoints, es)
 	}
 	return out
+}
+
+func sum(counts [numEjectedBy]uint64) (n uint64) {
+	for _, c := range counts {
+		n += c
+	}
+	return n
 }
 
 // Ready reports whether discovery gave at least one answer, if only from a snapshot, and the state it gave.
@@ -142,6 +151,7 @@ func (c *Cluster) SetOverride(id string, o Override) error {
 	e.override = o
 	if o == NoOverride {
 		c.readmit(e)
+		e.outlier.probation = false // the operator knows better
 	}
 	c.publishView("operator")
 	return nil

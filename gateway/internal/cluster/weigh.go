@@ -43,6 +43,9 @@ func (c *Cluster) share(e *Endpoint, now time.Time) float64 {
 	if e.suspect {
 		share *= suspectShare
 	}
+	if e.outlier.probation {
+		share *= probationShare
+	}
 	if !e.rampFrom.IsZero() {
 		share *= c.settings.SlowStart.Share(now.Sub(e.rampFrom))
 	}

@@ -253,6 +253,23 @@ type Outlier struct {
 	Consecutive  int           `yaml:"consecutive" default:"5" min:"1" max:"1000" zero:"never"`
 	BaseEjection time.Duration `yaml:"base_ejection" default:"30s" min:"100ms" max:"5m"`
 	MaxEjected   float64       `yaml:"max_ejected" as:"percent" default:"50%" min:"0%" max:"100%"` // 0..1
+	Interval     time.Duration `yaml:"interval" default:"10s" min:"1s" max:"1h"`                   // of the rates
+	SuccessRate  SuccessRate   `yaml:"success_rate"`
+	FailureShare FailureShare  `yaml:"failure_percentage"`
+}
+
+// SuccessRate ejects endpoints whose rate is Factor deviations below the mean.
+type SuccessRate struct {
+	Factor    float64 `yaml:"factor" default:"1.9" min:"0.1" max:"10" zero:"never"`
+	Endpoints int     `yaml:"endpoints" default:"5" min:"5" max:"100000"`
+	Requests  int     `yaml:"requests" default:"100" min:"1" max:"100000000"`
+}
+
+// FailureShare ejects endpoints of which at least Threshold fails.
+type FailureShare struct {
+	Threshold float64 `yaml:"threshold" as:"percent" default:"0%" min:"1%" max:"100%" zero:"never"` // 0..1
+	Endpoints int     `yaml:"endpoints" default:"5" min:"1" max:"100000"`
+	Requests  int     `yaml:"requests" default:"50" min:"1" max:"100000000"`
 }
 
 // Heartbeat sets leases: an endpoint that has sent beats and stops is suspect after TTL, down after twice that, or as soon
