@@ -163,7 +163,7 @@ func (c *Cluster) probed(ctx context.Context, p Probe, e *Endpoint, err error) {
 		return // the endpoint is gone or the settings changed
 	}
 	s := &e.probe
-	good := err == nil
+	good, was := err == nil, s.state
 	if good != s.lastGood {
 		s.row = 0
 	}
@@ -186,7 +186,9 @@ func (c *Cluster) probed(ctx context.Context, p Probe, e *Endpoint, err error) {
 		s.reason = err.Error()
 		why = "probe: " + s.reason
 	}
-	c.publishView(why)
+	if s.state != was || e.effective != EffectiveUp { // else nothing changes
+		c.publishView(why)
+	}
 }
 
 // secure returns what makes connections with TLS to the endpoint at address, and resumes no session of another.
