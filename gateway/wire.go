@@ -69,7 +69,7 @@ func (g *Gateway) newSpec(name string, cfg *config.Config, cc *config.Cluster, c
 		},
 	}}
 	if p := cc.Probe; p != nil {
-		s.settings.Probe = &cluster.Probe{Interval: p.Interval, Timeout: p.Timeout, Fall: p.Fall, Rise: p.Rise, Adaptive: p.Adaptive, HTTP2: cc.HTTP2, ProxyProtocol: proxyVersion(cc.ProxyProtocol)}
+		s.settings.Probe = &cluster.Probe{Interval: p.Interval, Timeout: p.Timeout, Fall: p.Fall, Rise: p.Rise, Adaptive: p.Adaptive, Handshake: p.TLS, HTTP2: cc.HTTP2, ProxyProtocol: proxyVersion(cc.ProxyProtocol)}
 		if ends != nil {
 			s.settings.Probe.TLS = ends
 		}

@@ -60,6 +60,9 @@ func (h *rhythm) phi(a Accrual, now int64) float64 {
 		return 0
 	}
 	late := float64(now-h.last)/1e9 - h.mean - a.Pause.Seconds()
+	if late < 0 {
+		return 0 // every second beat is that late
+	}
 	return phiOf(late / max(h.sigma, a.MinSigma.Seconds()))
 }
 

@@ -60,7 +60,9 @@ func (c *Cluster) beat(e *Endpoint) {
 	if a := c.settings.Accrual; a.Threshold > 0 {
 		e.rhythm.beat(a, c.leases.now())
 	}
-	c.publishView("heartbeat")
+	if e.suspect || e.effective != EffectiveUp { // else nothing changes, thousands of times a second
+		c.publishView("heartbeat")
+	}
 }
 
 // startPoll starts the goroutine that asks e for beats, if the cluster does. The caller holds c.mu, or no one else knows

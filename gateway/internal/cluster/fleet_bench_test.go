@@ -158,6 +158,7 @@ func BenchmarkFleet(b *testing.B) {
 			slices.Sort(flips)
 			b.ReportMetric(0, "ns/op")
 			b.ReportMetric(float64(m.Sys-m.HeapReleased)/(1<<20), "MB")
+			b.ReportMetric(float64(flips[len(flips)/2].Microseconds())/1e3, "ms/flip-median")
 			b.ReportMetric(float64(flips[len(flips)-1].Microseconds())/1e3, "ms/flip-worst")
 			b.ReportMetric(float64(runtime.NumGoroutine()), "goroutines")
 		})

@@ -14,7 +14,7 @@ import (
 	"github.com/weir-lb/weir/gateway/internal/proxyproto"
 )
 
-// Probe sets active checks of a cluster's endpoints: HTTP if Path is set, else a TCP connect.
+// Probe sets active checks of a cluster's endpoints: HTTP if Path is set, else a TCP connect, or a handshake of TLS.
 type Probe struct {
 	Path     string // origin-form request target
 	Host     string // Host field; "" is the endpoint's address
@@ -27,8 +27,9 @@ type Probe struct {
 
 	ProxyProtocol int // version of the PROXY header that connections begin with, 0 for none
 
-	HTTP2 bool
-	TLS   TLS // nil: without
+	HTTP2     bool
+	TLS       TLS  // nil: without
+	Handshake bool // by a handshake of TLS alone
 
 	prober *Prober
 }
@@ -40,7 +41,7 @@ type TLS interface {
 
 // sameTarget reports whether what p found out holds for q.
 func (p *Probe) sameTarget(q *Probe) bool {
-	return p != nil && q != nil && p.Path == q.Path && p.Host == q.Host && p.HTTP2 == q.HTTP2 && p.ProxyProtocol == q.ProxyProtocol && p.TLS == q.TLS && slices.Equal(p.Statuses, q.Statuses)
+	return p != nil && q != nil && p.Path == q.Path && p.Host == q.Host && p.HTTP2 == q.HTTP2 && p.Handshake == q.Handshake && p.ProxyProtocol == q.ProxyProtocol && p.TLS == q.TLS && slices.Equal(p.Statuses, q.Statuses)
 }
 
 func (p *Probe) equal(q *Probe) bool {
@@ -49,7 +50,7 @@ func (p *Probe) equal(q *Probe) bool {
 	}
 	a, b := *p, *q
 	a.Statuses, b.Statuses = nil, nil
-	return a.HTTP2 == b.HTTP2 && a.ProxyProtocol == b.ProxyProtocol && a.TLS == b.TLS && a.Path == b.Path && a.Host == b.Host && a.Interval == b.Interval && a.Timeout == b.Timeout &&
+	return a.HTTP2 == b.HTTP2 && a.Handshake == b.Handshake && a.ProxyProtocol == b.ProxyProtocol && a.TLS == b.TLS && a.Path == b.Path && a.Host == b.Host && a.Interval == b.Interval && a.Timeout == b.Timeout &&
 		a.Fall == b.Fall && a.Adaptive == b.Adaptive && a.Rise == b.Rise && slices.Equal(p.Statuses, q.Statuses)
 }
 
@@ -134,13 +135,19 @@ func repeatAt(ctx context.Context, now <-chan struct{}, every func() time.Durati
 // probe checks e until ctx ends.
 func (c *Cluster) probe(ctx context.Context, p Probe, e *Endpoint, now <-chan struct{}) {
 	check := p.tcp
+	if p.Handshake {
+		check = p.handshake
+	}
 	if p.Path != "" {
 		t := p.transport(e.Address)
 		defer t.CloseIdleConnections()
 		check = func(ctx context.Context, address string) error { return p.http(ctx, t, address) }
 	}
 	repeatAt(ctx, now, func() time.Duration { return c.probeEvery(p, e) }, func() {
-		defer p.prober.enter(ctx)()
+		if !p.prober.enter(ctx) {
+			return
+		}
+		defer p.prober.leave()
 		one, cancel := context.WithTimeout(ctx, p.Timeout)
 		err := check(one, e.Address)
 		cancel()
@@ -156,7 +163,7 @@ func (c *Cluster) probed(ctx context.Context, p Probe, e *Endpoint, err error) {
 		return // the endpoint is gone or the settings changed
 	}
 	s := &e.probe
-	good := err == nil
+	good, was := err == nil, s.state
 	if good != s.lastGood {
 		s.row = 0
 	}
@@ -179,7 +186,40 @@ func (c *Cluster) probed(ctx context.Context, p Probe, e *Endpoint, err error) {
 		s.reason = err.Error()
 		why = "probe: " + s.reason
 	}
-	c.publishView(why)
+	if s.state != was || e.effective != EffectiveUp { // else nothing changes
+		c.publishView(why)
+	}
+}
+
+// secure returns what makes connections with TLS to the endpoint at address, and resumes no session of another.
+func (p Probe) secure(address string) func(ctx context.Context, network, address string) (net.Conn, error) {
+	config := p.TLS.Config(address)
+	return func(ctx context.Context, network, address string) (net.Conn, error) {
+		c, err := p.dial(ctx, network, address)
+		if err != nil {
+			return nil, err
+		}
+		one := config().Clone()
+		if p.HTTP2 {
+			one.NextProtos = []string{"h2"}
+		}
+		secured := tls.Client(c, one)
+		if err := secured.HandshakeContext(ctx); err != nil {
+			_ = c.Close()
+			return nil, err
+		}
+		return secured, nil
+	}
+}
+
+// handshake checks the endpoint at address by a whole handshake.
+func (p Probe) handshake(ctx context.Context, address string) error {
+	conn, err := p.secure(address)(ctx, "tcp", address)
+	if err != nil {
+		return err
+	}
+	_ = conn.Close() // an endpoint that does not wait for the end of it is as good as one that does
+	return nil
 }
 
 func (p Probe) tcp(ctx context.Context, address string) error {
@@ -211,23 +251,7 @@ func (p Probe) transport(address string) *http.Transport {
 	t.Protocols.SetHTTP2(p.HTTP2 && p.TLS != nil)
 	t.Protocols.SetUnencryptedHTTP2(p.HTTP2 && p.TLS == nil)
 	if p.TLS != nil {
-		config := p.TLS.Config(address)
-		t.DialTLSContext = func(ctx context.Context, network, address string) (net.Conn, error) {
-			c, err := p.dial(ctx, network, address)
-			if err != nil {
-				return nil, err
-			}
-			one := config().Clone()
-			if p.HTTP2 {
-				one.NextProtos = []string{"h2"}
-			}
-			secured := tls.Client(c, one)
-			if err := secured.HandshakeContext(ctx); err != nil {
-				_ = c.Close()
-				return nil, err
-			}
-			return secured, nil
-		}
+		t.DialTLSContext = p.secure(address)
 	}
 	return t
 }

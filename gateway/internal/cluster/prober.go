@@ -14,16 +14,22 @@ type Prober struct{ slots chan struct{} }
 // NewProber returns a prober of that many checks at a time.
 func NewProber(checks int) *Prober { return &Prober{slots: make(chan struct{}, checks)} }
 
-// enter waits for a slot, or for ctx to end. leave gives it back.
-func (p *Prober) enter(ctx context.Context) (leave func()) {
+// enter waits for a slot, which leave gives back. It reports false if ctx ended first.
+func (p *Prober) enter(ctx context.Context) bool {
 	if p == nil {
-		return func() {}
+		return true
 	}
 	select {
 	case p.slots <- struct{}{}:
-		return func() { <-p.slots }
+		return true
 	case <-ctx.Done():
-		return func() {}
+		return false
+	}
+}
+
+func (p *Prober) leave() {
+	if p != nil {
+		<-p.slots
 	}
 }
 

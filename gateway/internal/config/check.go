@@ -231,7 +231,10 @@ func (c *checker) cluster(k *Cluster, path string) {
 		}
 	}
 	if p := k.Probe; p != nil {
-		c.one(path+".probe", "http, tcp", p.HTTP != nil, p.TCP)
+		c.one(path+".probe", "http, tcp, tls", p.HTTP != nil, p.TCP, p.TLS)
+		if p.TLS && k.TLS == nil {
+			c.fail(path+".probe.tls", "true in a cluster without tls", "both or neither")
+		}
 	}
 	if k.Agent != nil && k.Agent.Port == 0 {
 		c.fail(path+".agent.port", "nothing", "the port of the agents, 1..65535")

@@ -230,10 +230,11 @@ type Affinity struct {
 	SecretFile string `yaml:"secret_file" as:"file"` // absolute; what Cookie's tokens are authenticated with
 }
 
-// Probe sets active checks. Exactly one of HTTP and TCP is set.
+// Probe sets active checks. Exactly one of HTTP, TCP and TLS is set.
 type Probe struct {
 	HTTP     *HTTPProbe    `yaml:"http"`
 	TCP      bool          `yaml:"tcp"`
+	TLS      bool          `yaml:"tls"` // by a handshake alone
 	Interval time.Duration `yaml:"interval" default:"1s" min:"50ms" max:"1h"`
 	Timeout  time.Duration `yaml:"timeout" default:"500ms" min:"1ms" max:"1m"`
 	Fall     int           `yaml:"fall" default:"3" min:"1" max:"100"`
