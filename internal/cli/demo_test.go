@@ -9,7 +9,7 @@ import (
 
 // TestDemo runs the demo as a user does and reads what it prints.
 func TestDemo(t *testing.T) {
-	for _, args := range [][]string{{"demo", "--for", "4s"}, {"demo", "--for", "6s", "--consul"}} {
+	for _, args := range [][]string{{"demo", "--for", "5s"}, {"demo", "--for", "6s", "--consul"}} {
 		t.Run(strings.Join(args, "_"), func(t *testing.T) {
 			raw, err := weirCommand(args...).CombinedOutput()
 			out := string(raw)

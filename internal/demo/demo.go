@@ -100,7 +100,7 @@ func play(ctx context.Context, o Options, a *account, g *gateway.Gateway, endpoi
 	if err := victim.kill(); err != nil {
 		return err
 	}
-	if !wait(ctx, o.For*4/10) {
+	if !wait(ctx, o.For*3/10) {
 		return ctx.Err()
 	}
 	again, err := startEndpoint(victim.name, victim.address)
@@ -110,7 +110,7 @@ func play(ctx context.Context, o Options, a *account, g *gateway.Gateway, endpoi
 	endpoints[1] = again
 	load.phase.Store(after)
 	a.say("endpoint %s started again: pid %d", again.name, again.pid())
-	if !wait(ctx, o.For*3/10) {
+	if !wait(ctx, o.For*4/10) {
 		return ctx.Err()
 	}
 	load.end()

@@ -28,7 +28,7 @@ type outlierState struct {
 	why        ejectedBy // the last one
 	readmitted bool      // ConsecutiveFail was reset after the last ejection
 	probeFell  bool      // a probe failed since the last ejection
-	back       time.Time // when the last ejection ended
+	back       time.Time // when the last ejection ended, or later: when it last came into the traffic
 	seen       tally     // at the end of the last interval
 	probation  bool      // it is back, and has not answered a request since
 	freed      tally     // when it came back

@@ -35,6 +35,7 @@ func (c *Cluster) publish(s *Snapshot, why string) {
 		if is.Health() != policies.Down && (was.Health() == policies.Down || !e.announced) {
 			came = append(came, e)
 			e.load = policies.LoadWeight{} // what it reported before says nothing of what it can bear now
+			e.outlier.back = now
 		}
 		e.Store(policies.ColHealth, uint32(is.Health()))
 		if e.announced {

@@ -98,8 +98,13 @@ func leastRate(rates []float64, totals []int, r Rates) float64 {
 	return mean - r.Factor*math.Sqrt(max(squares/n-mean*mean, 0))
 }
 
-// probationShare is the part of its weight that an endpoint has after an ejection, until it has answered one request.
-const probationShare = 0.1
+// An endpoint back from an ejection has probationShare of its weight until it has answered one request, for probationFor at
+// most: a policy that prefers who is idle may never send a request to so light an endpoint while others have time. Whenever
+// that first request comes, a failure ejects the endpoint again.
+const (
+	probationShare = 0.1
+	probationFor   = 500 * time.Millisecond
+)
 
 // seeProbation gives endpoints that have proved themselves their weight, and ejects again those that have not. The caller
 // holds mu.
@@ -121,4 +126,9 @@ func (c *Cluster) seeProbation(now time.Time) (changed bool) {
 		}
 	}
 	return changed
+}
+
+// light reports whether e, which is on probation, has a part of its weight only. The caller holds cluster.mu.
+func (e *Endpoint) light(now time.Time) bool {
+	return e.outlier.probation && now.Sub(e.outlier.back) < probationFor
 }

@@ -114,8 +114,8 @@ func TestRatesEject(t *testing.T) {
 	}
 }
 
-// TestProbation follows an endpoint from an ejection: it has a tenth of its weight until it has answered one request, and one
-// failure ejects it again, for longer.
+// TestProbation follows an endpoint from an ejection: it has a tenth of its weight until it has answered one request or half a
+// second has gone by, and one failure ejects it again, for longer.
 func TestProbation(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := settings()
@@ -137,11 +137,13 @@ func TestProbation(t *testing.T) {
 		if !c.Status().Endpoints[0].Evidence.Probation {
 			t.Error("the status does not say that it is on probation")
 		}
+		time.Sleep(probationFor)
+		want("nobody has asked it", 1, 3)
 		fail(e, 1)
 		time.Sleep(2 * reconcileEvery)
-		want("the first answer was a failure", 0.1, 2)
+		want("the first answer was a failure", 1, 2)
 		time.Sleep(30 * time.Second)
-		want("30 s later", 0.1, 2)
+		want("30 s later", 1, 2)
 		time.Sleep(30*time.Second + 2*reconcileEvery)
 		want("60 s later", 0.1, 3)
 		attempts(e, 1, 0)

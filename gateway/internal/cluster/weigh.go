@@ -43,7 +43,7 @@ func (c *Cluster) share(e *Endpoint, now time.Time) float64 {
 	if e.suspect {
 		share *= suspectShare
 	}
-	if e.outlier.probation {
+	if e.light(now) {
 		share *= probationShare
 	}
 	if !e.rampFrom.IsZero() {
@@ -143,13 +143,18 @@ func (c *Cluster) reweigh(s *Snapshot, now time.Time) *Snapshot {
 		c.weighAt = now.Add(weighEvery)
 	}
 	instances := make([]discovery.Instance, len(s.Endpoints))
+	again := func(at time.Time) {
+		if c.weighAt.IsZero() || at.Before(c.weighAt) {
+			c.weighAt = at
+		}
+	}
 	for i, e := range s.Endpoints {
 		instances[i] = e.instance
 		if !e.rampFrom.IsZero() {
-			step := now.Add(max(c.settings.SlowStart.Window/rampSteps, reconcileEvery))
-			if c.weighAt.IsZero() || step.Before(c.weighAt) {
-				c.weighAt = step
-			}
+			again(now.Add(max(c.settings.SlowStart.Window/rampSteps, reconcileEvery)))
+		}
+		if e.light(now) {
+			again(e.outlier.back.Add(probationFor))
 		}
 	}
 	weights := c.weights(instances, c.endpoints, now)
