@@ -16,8 +16,11 @@ import (
 )
 
 const (
-	// prefetched is how long a body may be that is waited for before an endpoint is asked.
-	prefetched = 8 << 10
+	// prefetched is how long a body may be that is waited for before an endpoint is asked, and prefetchTime is how long.
+	// Whoever has a body this small sends it in the segments that the head came in, or in the next ones; the endpoint of
+	// one who does not gets the head, and what is there of the body.
+	prefetched   = 8 << 10
+	prefetchTime = 5 * time.Millisecond
 	// maxReplay bounds how much of a body is kept for another attempt.
 	maxReplay = 64 << 10
 )
@@ -55,8 +58,9 @@ func (b *body) source(h *fasthttp.RequestHeader, br *bufio.Reader) {
 	}
 }
 
-// fetch waits for a small body, so that a slow client keeps no endpoint waiting.
-func (b *body) fetch() {
+// fetch reads a small body that is here, or comes at once. Most are whole after that.
+func (x *exchange) fetch() {
+	b := &x.body
 	n := int(b.length)
 	if n <= 0 || n > prefetched {
 		return
@@ -64,10 +68,9 @@ func (b *body) fetch() {
 	if cap(b.buf) < n {
 		b.buf = make([]byte, 0, prefetched)
 	}
-	b.buf = b.buf[:n]
-	if _, b.err = io.ReadFull(b.r, b.buf); b.err == nil {
-		b.ended = true
-	}
+	var got int
+	got, b.err = x.down.fetch(b.r, b.buf[:n])
+	b.buf, b.ended = b.buf[:got], got == n
 }
 
 // fixed reads a body whose length was said.

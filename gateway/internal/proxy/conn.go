@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"crypto/tls"
+	"crypto/x509"
 	"io"
 	"net"
 	"net/netip"
@@ -55,13 +56,14 @@ type conn struct {
 	client     netip.Prefix // as which it is counted; invalid if it is not
 	addr       netip.Addr
 	port       uint16
-	ip         []byte // of the client, as X-Forwarded-For has it
-	forwarded  string // the same as Forwarded has it
-	sni        []byte // the name that the client asked for in TLS
-	identity   []byte // whom the certificate is for that was verified; empty if there is none
-	clientCert []byte // that was verified, as Client-Cert has it (RFC 9440); empty if there is none
-	scheme     string // that the client used, http or https
-	local      string // host:port that the client connected to
+	ip         []byte            // of the client, as X-Forwarded-For has it
+	forwarded  string            // the same as Forwarded has it
+	shown      *x509.Certificate // what the client was shown in TLS, if it is known
+	sni        []byte            // the name that the client asked for in TLS
+	identity   []byte            // whom the certificate is for that was verified; empty if there is none
+	clientCert []byte            // that was verified, as Client-Cert has it (RFC 9440); empty if there is none
+	scheme     string            // that the client used, http or https
+	local      string            // host:port that the client connected to
 
 	destination netip.AddrPort // the same
 
@@ -69,6 +71,7 @@ type conn struct {
 	begun   bool  // a request has come on it
 	armed   bool  // for the read that comes
 	headBy  int64 // as now counts; set at the second read of a head
+	hurryBy int64 // 0, or what bounds reads of a body instead
 	readBy  int64 // deadlines that the socket has
 	writeBy int64
 
@@ -127,7 +130,12 @@ func (c *conn) Read(p []byte) (int, error) {
 			_ = c.TCPConn.SetReadDeadline(at(c.headBy))
 		}
 	case busy:
-		c.armRead(t.BodyTimeout)
+		if c.hurryBy == 0 {
+			c.armRead(t.BodyTimeout)
+			break
+		}
+		c.readBy = c.hurryBy
+		_ = c.TCPConn.SetReadDeadline(at(c.readBy))
 	case tunnelled, multiplexed: // the tunnel, and HTTP/2, see to that
 	}
 	if c.interrupted.Load() {

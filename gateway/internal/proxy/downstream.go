@@ -1,6 +1,8 @@
 package proxy
 
 import (
+	"io"
+
 	"github.com/valyala/fasthttp"
 	"github.com/weir-lb/weir/gateway/internal/upstream"
 )
@@ -18,6 +20,8 @@ type downstream interface {
 	// watch lets up be interrupted if the client goes away, until unwatch, which says whether it was.
 	watch(up *upstream.Conn)
 	unwatch() (gone bool)
+	// fetch fills p from the request's body, which r reads. Less than that is no error if the client pauses.
+	fetch(r io.Reader, p []byte) (n int, err error)
 	// interrupt makes reads of the request's body, those that wait and those to come, fail.
 	interrupt()
 	// abort makes sure that the client sees that there is no answer, or that it is not whole.

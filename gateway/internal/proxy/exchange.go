@@ -36,6 +36,7 @@ type perRequest struct {
 	// What the client asked for.
 	http10    bool
 	http2     bool
+	https     bool // the target is an https URL
 	trailers  bool // the client wants to hear of trailers
 	expects   bool // the client waits for a 100 before it sends the body
 	continued bool // it was told to go on; the upload's mu guards it while there is one
@@ -98,6 +99,11 @@ func (x *exchange) serve() {
 		x.refuse(id, 0)
 		return
 	}
+	trusted := len(x.table.Trusted) > 0 && x.table.trusts(x.conn.listener, x.conn.addr)
+	if !trusted && x.isMisdirected() { // a gateway before this one may have ended TLS, or speak for many hosts
+		x.refuse(misdirected, 0)
+		return
+	}
 	if len(x.table.ExplainToken) > 0 {
 		x.askedToExplain()
 	}
@@ -114,7 +120,6 @@ func (x *exchange) serve() {
 	if x.explain != nil {
 		x.explain.routed(x.route)
 	}
-	trusted := len(x.table.Trusted) > 0 && x.table.trusts(x.conn.listener, x.conn.addr)
 	if n := x.route.cluster.active.Add(1); x.route.MaxRequests > 0 && n > int64(x.route.MaxRequests) {
 		x.route.cluster.active.Add(-1)
 		x.refuse(overloaded, 0)
@@ -129,7 +134,7 @@ func (x *exchange) serve() {
 		return
 	}
 	if !x.expects {
-		if x.body.fetch(); x.body.err != nil {
+		if x.fetch(); x.body.err != nil {
 			x.refuse(x.badBody(), 0)
 			return
 		}

@@ -33,7 +33,7 @@ func (c *conn) Handshake() error {
 		return nil
 	}
 	c.protocol = speaksHTTP1
-	if config := c.server.table.Load().TLS[c.listener]; config != nil {
+	if config := c.server.table.Load().tls[c.listener]; config != nil {
 		c.secure(config)
 		return nil
 	}

@@ -276,16 +276,16 @@ func (x *exchange) clientAddr(trusted bool) netip.Addr {
 
 // cleanResponse takes what belongs to the endpoint's connection off a response, and adds what is ours.
 func cleanResponse(h *fasthttp.ResponseHeader, via []byte, trailers bool) {
-	if v := h.PeekCanonical(connectionName); len(v) > 0 {
-		for rest := v; len(rest) > 0; {
+	for _, rest := range h.PeekAll(fasthttp.HeaderConnection) {
+		for len(rest) > 0 {
 			var name []byte
 			name, rest = nextToken(rest)
 			if !bytes.EqualFold(name, contentLengthName) && len(name) > 0 {
 				h.DelBytes(name)
 			}
 		}
-		h.DelBytes(connectionName)
 	}
+	h.DelBytes(connectionName)
 	h.ResetConnectionClose()
 	for _, name := range hopNames {
 		if h.PeekCanonical(name) != nil {

@@ -192,10 +192,9 @@ func (l *http1) appendHead(b []byte, x *exchange, h *fasthttp.ResponseHeader, le
 	if !dated { // RFC 9110, section 6.6.1
 		b = append(appendDate(append(b, "Date: "...)), "\r\n"...)
 	}
-	l.close = l.close || l.header.ConnectionClose() || l.c.server.stopping.Load() || !x.body.ended || x.upload != nil
-	if !x.body.ended {
-		l.c.linger = true
-	}
+	unread := x.upload != nil || !x.body.ended // an upload may still be writing it
+	l.close = l.close || unread || l.header.ConnectionClose() || l.c.server.stopping.Load()
+	l.c.linger = l.c.linger || unread
 	switch {
 	case bodiless(x, h):
 		// What a body would have been may be said of a HEAD and a 304, not of a 204 (RFC 9110, section 8.6).
@@ -290,6 +289,19 @@ func (l *http1) tunnel(x *exchange, h *fasthttp.ResponseHeader) (tunnelEnd, []by
 	l.dropReader()
 	l.c.enter(tunnelled)
 	return l.c, early, err
+}
+
+// fetch implements downstream.
+func (l *http1) fetch(r io.Reader, p []byte) (n int, err error) {
+	if l.br.Buffered() < len(p) {
+		l.c.hurryBy = now() + int64(prefetchTime)
+		defer func() { l.c.hurryBy = 0 }()
+	}
+	n, err = io.ReadFull(r, p)
+	if isTimeout(err) {
+		err = nil
+	}
+	return n, err
 }
 
 // interrupt implements downstream.

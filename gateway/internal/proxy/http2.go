@@ -353,6 +353,9 @@ func (l *stream2) clientGone() {
 	}
 }
 
+// fetch implements downstream. It waits for all of p: a read that the engine gives up cannot be repeated.
+func (l *stream2) fetch(r io.Reader, p []byte) (n int, err error) { return io.ReadFull(r, p) }
+
 // interrupt implements downstream.
 func (l *stream2) interrupt() { _ = l.control.SetReadDeadline(time.Unix(1, 0)) }
 

@@ -36,6 +36,7 @@ const (
 	badVersion
 	noRoute
 	loop
+	misdirected
 	// The cluster.
 	noEndpoint
 	overloaded
@@ -95,6 +96,7 @@ var problems = func() (all [numProblems]Problem) {
 	add(badVersion, 505, "bad_version", "The version is neither HTTP/1.1 nor HTTP/1.0.")
 	add(noRoute, 404, "no_route", "No route matches the request's host and path.")
 	add(loop, 508, "loop", "The request has passed this gateway before.")
+	add(misdirected, 421, "misdirected", "The connection is not for the host or the scheme of the request.")
 	add(noEndpoint, 503, "no_endpoint", "No endpoint of the cluster can take the request.")
 	add(overloaded, 503, "overloaded", "The cluster has all the requests it may have.")
 	add(rejected, 503, "rejected", "The cluster's policy refuses the request.")

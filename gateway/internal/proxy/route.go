@@ -3,6 +3,7 @@ package proxy
 import (
 	"bytes"
 	"cmp"
+	"crypto/tls"
 	"slices"
 	"strings"
 )
@@ -16,7 +17,8 @@ type table struct {
 	exact  map[string]paths // by host
 	suffix map[string]paths // by what follows the star of *.example.com, dot included
 	any    paths
-	via    []byte // what is added to responses
+	via    []byte                 // what is added to responses
+	tls    map[string]*tls.Config // as TLS, by listener
 }
 
 // paths holds the routes of one host by their path, without the slash at its end.
@@ -33,7 +35,10 @@ type route struct {
 
 // compile makes a table of c, whose defaults are filled in. Counters come from the caller, since they outlive tables.
 func compile(c *Config, counters func(r *Route) (*clusterState, *routeCounters)) *table {
-	t := &table{Config: c, exact: map[string]paths{}, suffix: map[string]paths{}, any: paths{}, via: []byte("1.1 " + c.Via)}
+	t := &table{Config: c, exact: map[string]paths{}, suffix: map[string]paths{}, any: paths{}, via: []byte("1.1 " + c.Via), tls: map[string]*tls.Config{}}
+	for listener, config := range c.TLS {
+		t.tls[listener] = noting(config)
+	}
 	for i := range c.Routes {
 		r := &route{Route: &c.Routes[i], index: uint32(i), strip: strings.TrimRight(c.Routes[i].StripPrefix, "/")}
 		r.cluster, r.stats = counters(r.Route)
@@ -135,12 +140,15 @@ func (r *route) forwarded(dst, target []byte) []byte {
 
 // canonicalHost appends a host in lower case, without port and without the root's dot.
 func canonicalHost(dst, host []byte) []byte {
-	if i := bytes.LastIndexByte(host, ':'); i >= 0 && bytes.IndexByte(host[i:], ']') < 0 {
-		host = host[:i]
-	}
-	host = bytes.TrimSuffix(host, []byte{'.'})
-	for _, b := range host {
+	for _, b := range bytes.TrimSuffix(withoutPort(host), []byte{'.'}) {
 		dst = append(dst, toLower(b))
 	}
 	return dst
+}
+
+func withoutPort(host []byte) []byte {
+	if i := bytes.LastIndexByte(host, ':'); i >= 0 && bytes.IndexByte(host[i:], ']') < 0 {
+		return host[:i]
+	}
+	return host
 }

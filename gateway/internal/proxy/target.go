@@ -8,7 +8,7 @@ import (
 
 // checkTarget finds host and path. The path is the bytes that are matched and the bytes that are forwarded.
 func (x *exchange) checkTarget(uri []byte) problemID {
-	x.host = nil
+	x.host, x.https = nil, false
 	hosts := 0
 	for i := range x.head.lines[:x.head.n] {
 		if l := &x.head.lines[i]; l.field == hostField {
@@ -29,6 +29,10 @@ func (x *exchange) checkTarget(uri []byte) problemID {
 		if !ok {
 			return badTarget
 		}
+		if hosts > 0 && !validHost(x.host) {
+			return badHost // although it is overridden (RFC 9112, section 3.2)
+		}
+		x.https = len(uri)-len(rest) == len("https://")
 		slash := bytes.IndexAny(rest, "/?")
 		if slash < 0 {
 			x.host, x.target = rest, slashPath
@@ -39,10 +43,8 @@ func (x *exchange) checkTarget(uri []byte) problemID {
 			return badTarget
 		}
 	}
-	if !x.http10 || hosts > 0 {
-		if !validHost(x.host) {
-			return badHost
-		}
+	if (!x.http10 || len(x.host) > 0 || hosts > 0) && !validHost(x.host) {
+		return badHost
 	}
 	if bytes.IndexByte(x.target, '#') >= 0 {
 		return badTarget // a fragment is not for servers, and some cut it off
@@ -83,20 +85,6 @@ func cutScheme(uri []byte) ([]byte, bool) {
 	return nil, false
 }
 
-// validHost accepts what a Host field may hold here: a name, an IPv4 address or an IPv6 address in brackets, and
-// perhaps a port. User information in it would become an Authorization field further on, and a list is nobody's name.
-func validHost(h []byte) bool {
-	if len(h) == 0 || len(h) > maxHost {
-		return false
-	}
-	for _, b := range h {
-		if !isHost[b] {
-			return false
-		}
-	}
-	return true
-}
-
 // climbs reports whether a path has a segment "..", in clear or encoded. Whoever resolves it after us would serve a path
 // that we did not match.
 func climbs(p []byte) bool {
@@ -126,7 +114,4 @@ func climbs(p []byte) bool {
 	return false
 }
 
-var (
-	isHex  = byteSet("0123456789abcdefABCDEF")
-	isHost = byteSet("-._~:[]!$&'()*+;=%0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ")
-)
+var isHex = byteSet("0123456789abcdefABCDEF")

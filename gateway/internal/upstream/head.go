@@ -19,10 +19,14 @@ var (
 	errSwitching    = errors.New("101 to a request that asked for no upgrade")
 	errInterim      = fmt.Errorf("over %d interim responses", maxInterim)
 	errStatusLine   = errors.New("a status below 100")
+	errBlank        = errors.New("a field whose name has a blank in it")
+	errCoding       = errors.New("Transfer-Encoding in a response that is not of HTTP/1.1")
 	http11          = []byte("HTTP/1.1 ")
+	colon           = []byte(":")
+	codingField     = []byte("transfer-encoding")
 	headEnd         = []byte("\r\n\r\n")
-	lengthField     = []byte("content-length:")
-	connectionField = []byte("connection:")
+	lengthField     = []byte("content-length")
+	connectionField = []byte("connection")
 )
 
 // Asked is what of a request decides how its response is read.
@@ -53,11 +57,14 @@ func (c *Conn) readHead(h *fasthttp.ResponseHeader, q Asked) error {
 	for range maxInterim {
 		first, _ := c.br.Peek(1)
 		if len(first) > 0 {
-			first, _ = c.br.Peek(c.br.Buffered())
+			first = c.peekHead()
 		}
 		h.SetNoDefaultContentType(true)
 		if err := h.Read(c.br); err != nil {
 			return c.headError(err)
+		}
+		if err := suspicious(h, first); err != nil {
+			return &Error{Class: policies.Malformed, Err: err}
 		}
 		switch s := h.StatusCode(); {
 		case s >= 200:
@@ -75,6 +82,49 @@ func (c *Conn) readHead(h *fasthttp.ResponseHeader, q Asked) error {
 		}
 	}
 	return &Error{Class: policies.Malformed, Err: errInterim}
+}
+
+// peekHead returns what the buffer holds of a response. That is all of the head if it is of another version than HTTP/1.1.
+func (c *Conn) peekHead() []byte {
+	seen, _ := c.br.Peek(c.br.Buffered())
+	for !bytes.HasPrefix(seen, http11) && (bytes.HasPrefix(http11, seen) || bytes.HasPrefix(seen, http11[:5]) && headLength(seen) < 0) {
+		more, err := c.br.Peek(len(seen) + 1)
+		if err != nil {
+			return more
+		}
+		seen, _ = c.br.Peek(c.br.Buffered())
+	}
+	return seen
+}
+
+// headLength returns where the empty line after a head begins, whichever way lines end, or -1 if it is not there.
+func headLength(b []byte) int {
+	for at := 0; ; {
+		n := bytes.IndexByte(b[at:], '\n')
+		if n < 0 {
+			return -1
+		}
+		at += n + 1
+		if rest := b[at:]; bytes.HasPrefix(rest, crlf) || bytes.HasPrefix(rest, crlf[1:]) {
+			return at
+		}
+	}
+}
+
+// suspicious says why a head that could be read must not be passed on: a name with a blank in it is none (RFC 9110, section
+// 5.1), and a coding in a response of HTTP/1.0 leaves open where its body ends (RFC 9112, section 6.1).
+func suspicious(h *fasthttp.ResponseHeader, seen []byte) error {
+	if h.ConnectionClose() { // which fasthttp sets for the first of them, and reads over the second
+		for name := range h.All() {
+			if bytes.IndexByte(name, ' ') >= 0 {
+				return errBlank
+			}
+		}
+	}
+	if !bytes.HasPrefix(seen, http11) && hasField(seen[:max(headLength(seen), 0)], codingField) {
+		return errCoding
+	}
+	return nil
 }
 
 // Await waits until the first byte of a response is there, or for d, and takes nothing of it. It reports whether the
@@ -151,11 +201,12 @@ func persists(seen []byte) bool {
 	return end >= 0 && bytes.HasPrefix(seen, http11) && !hasField(seen[:end], connectionField)
 }
 
-// hasField reports whether a line of a head begins with a name and its colon, in any case.
+// hasField reports whether a line of a head begins with a name and its colon, in any case. Blanks may be between them:
+// they are taken off responses (RFC 9112, section 5.1).
 func hasField(head, name []byte) bool {
 	for len(head) > 0 {
 		line, rest, _ := bytes.Cut(head, []byte{'\n'})
-		if len(line) >= len(name) && bytes.EqualFold(line[:len(name)], name) {
+		if len(line) > len(name) && bytes.EqualFold(line[:len(name)], name) && bytes.HasPrefix(bytes.TrimLeft(line[len(name):], " \t"), colon) {
 			return true
 		}
 		head = rest
