@@ -298,7 +298,7 @@ func (l *http1) fetch(r io.Reader, p []byte) (n int, err error) {
 		defer func() { l.c.hurryBy = 0 }()
 	}
 	n, err = io.ReadFull(r, p)
-	if isTimeout(err) {
+	if err != nil && isTimeout(err) {
 		err = nil
 	}
 	return n, err

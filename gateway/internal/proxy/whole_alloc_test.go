@@ -68,3 +68,29 @@ func TestProxiedGetAllocatesNothing(t *testing.T) {
 		t.Errorf("the policy heard of %d attempts", p.heard)
 	}
 }
+
+// TestProxiedPostAllocatesNothing sends small bodies along with their heads.
+func TestProxiedPostAllocatesNothing(t *testing.T) {
+	g := startAt(t, options{}, cheapest(t, gatewaytest.Answer(200, "hello", "Date: Thu, 01 Jan 1970 00:00:00 GMT", "Server: null")))
+	c, err := net.Dial("tcp", g.address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	buf := make([]byte, 16<<10)
+	request := []byte("POST /a HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\nbody")
+	do := func() {
+		if _, err := c.Write(request); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := c.Read(buf); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for range 100 {
+		do()
+	}
+	if n := testing.AllocsPerRun(500, do); n != 0 {
+		t.Errorf("%v allocations a request; want 0", n)
+	}
+}
