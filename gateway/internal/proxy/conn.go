@@ -68,6 +68,7 @@ type conn struct {
 	destination netip.AddrPort // the same
 
 	phase   atomic.Uint32
+	served  int   // requests of HTTP/1
 	begun   bool  // a request has come on it
 	armed   bool  // for the read that comes
 	headBy  int64 // as now counts; set at the second read of a head

@@ -20,14 +20,13 @@ import (
 // headBuffer is the size of the buffer that requests are read from, and with that the longest head.
 const headBuffer = 16 << 10
 
-// http1 is a connection that speaks HTTP/1, with what a request on it needs.
+// http1 is what serves requests on a connection that speaks HTTP/1. One that waits for a request has none.
 type http1 struct {
 	c      *conn
 	br     *bufio.Reader
 	header fasthttp.RequestHeader
 	out    []byte // an answer that is not sent yet, or a piece of one
 	begun  bool   // a part of the answer is on its way
-	served int    // requests on the connection
 	broken bool   // the client is gone, or must not believe that the answer is whole
 	close  bool   // no other request is read
 }
@@ -40,30 +39,28 @@ var (
 // serveHTTP1 serves the requests that come on a connection, one after the other, until it is to be closed.
 func (s *Server) serveHTTP1(nc net.Conn) error {
 	c := nc.(*conn)
-	l := http1s.Get().(*http1)
-	l.served, l.c = 0, c
-	defer func() {
-		l.dropReader()
-		if cap(l.out) > maxKeptBuffer {
-			l.out = nil
-		}
-		l.c, l.out = nil, l.out[:0]
-		http1s.Put(l)
-	}()
-	for l.next() {
+	for c.enter(waiting); c.await() && c.serve(); c.enter(waiting) {
 	}
 	return nil
 }
 
-// await waits for a request without holding a buffer, and then takes one. It reports false if none comes.
-func (l *http1) await() bool {
-	l.dropReader()
-	if !l.c.await() {
-		return false
+// serve serves the request that is coming, and those that have come with it. It reports whether another one may follow.
+func (c *conn) serve() bool {
+	l := http1s.Get().(*http1)
+	l.c, l.br = c, headReaders.Get().(*bufio.Reader)
+	l.br.Reset(c)
+	more := l.next()
+	for more && l.br.Buffered() > 0 {
+		c.enter(heading)
+		more = l.next()
 	}
-	l.br = headReaders.Get().(*bufio.Reader)
-	l.br.Reset(l.c)
-	return true
+	l.dropReader()
+	if cap(l.out) > maxKeptBuffer {
+		l.out = nil
+	}
+	l.c, l.out = nil, l.out[:0]
+	http1s.Put(l)
+	return more
 }
 
 func (l *http1) dropReader() {
@@ -78,20 +75,13 @@ func (l *http1) dropReader() {
 func (l *http1) next() bool {
 	c := l.c
 	l.begun, l.broken, l.close = false, false, false
-	c.enter(waiting)
-	switch {
-	case l.br != nil && l.br.Buffered() > 0:
-		c.enter(heading)
-	case !l.await():
-		return false
-	}
 	if err := l.header.Read(l.br); err != nil {
 		l.unreadable(err)
 		return false
 	}
 	c.enter(busy)
-	l.served++
-	if most := c.server.table.Load().MaxConnRequests; most > 0 && l.served >= most {
+	c.served++
+	if most := c.server.table.Load().MaxConnRequests; most > 0 && c.served >= most {
 		l.close = true
 	}
 	x := exchanges.Get().(*exchange)
@@ -129,7 +119,7 @@ func (l *http1) unreadable(err error) {
 		first, _ := l.br.Peek(l.br.Buffered())
 		if proxyproto.Is(first) {
 			id = proxyHeader
-		} else if l.served == 0 && c.server.table.Load().H2C && c.tls == nil && !namesHTTP1(first) {
+		} else if c.served == 0 && c.server.table.Load().H2C && c.tls == nil && !namesHTTP1(first) {
 			c.server.stats.rejected[id].Add(1)
 			return // a bad preface is no request that could be answered (RFC 9113, section 3.4)
 		}
