@@ -59,6 +59,7 @@ func (g *Gateway) newSpec(name string, cfg *config.Config, cc *config.Cluster, c
 			}
 			g.events.add(Event{Kind: kindPanic, Cluster: name, Detail: detail})
 		},
+		Drain: cluster.Drain{Requests: cc.Drain.Requests, Tunnels: cc.Drain.Tunnels},
 		Outlier: cluster.Outlier{
 			Consecutive: cc.Outlier.Consecutive, BaseEjection: cc.Outlier.BaseEjection, MaxEjected: cc.Outlier.MaxEjected,
 			Rates: cluster.Rates{

@@ -28,6 +28,7 @@ type Endpoint struct {
 	asked    atomic.Int64  // until when a policy wants it out, in nanoseconds of the epoch; 0: it asked for nothing
 	lastBeat atomic.Int64  // nanoseconds on the leases' clock; 0 if it never sent one
 	report   loadReport
+	drains   atomic.Bool // it gets no new requests, and what it has may be ended
 
 	// Guarded by cluster.mu.
 	instance  discovery.Instance // as the newest table has it
@@ -44,6 +45,7 @@ type Endpoint struct {
 	suspect     bool // its heartbeat is: it has half its weight
 	rate        rate
 	agent       agentState
+	draining    draining
 	rampFrom    time.Time // zero: it has its whole weight
 	load        policies.LoadWeight
 	loadAt      int64 // the report that load has taken
@@ -84,6 +86,10 @@ func (e *Endpoint) End(o policies.Outcome) {
 			e.Store(policies.ColConsecutiveFail, 0)
 		}
 		return
+	}
+	if e.drains.Load() {
+		e.voids.Add(1)
+		return // it may be that the gateway ended it
 	}
 	e.failures.Add(1)
 	e.smooth(policies.ColErrPPM, 1e6, 5)

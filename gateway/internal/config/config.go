@@ -129,6 +129,7 @@ type Cluster struct {
 	HTTP2          bool          `yaml:"http2"` // to its endpoints
 	ConnectTimeout time.Duration `yaml:"connect_timeout" default:"1s" min:"1ms" max:"1m"`
 	Limits         Limits        `yaml:"limits"`
+	Drain          Drain         `yaml:"drain"`
 	Spill          float64       `yaml:"spill" as:"percent" default:"0%" min:"100%" max:"1000%" zero:"off"` // 1.4: tiers share by degrees
 	Panic          float64       `yaml:"panic" as:"percent" default:"0%" min:"1%" max:"100%" zero:"off"`    // 0..1, of the weight
 	ZoneAware      ZoneAware     `yaml:"zone_aware"`
@@ -305,6 +306,12 @@ type Limits struct {
 	Requests     int           `yaml:"requests" default:"0" min:"1" max:"1000000" zero:"no limit"` // a cluster
 	Queue        int           `yaml:"queue" default:"128" min:"0" max:"65535"`                    // waiting for a connection of one endpoint
 	QueueTimeout time.Duration `yaml:"queue_timeout" default:"100ms" min:"1ms" max:"1m"`
+}
+
+// Drain bounds how long what is under way at an endpoint may go on when that gets no new requests.
+type Drain struct {
+	Requests time.Duration `yaml:"requests" default:"30s" min:"100ms" max:"24h" zero:"as long as they like"`
+	Tunnels  time.Duration `yaml:"tunnels" default:"5m" min:"100ms" max:"24h" zero:"as long as they like"`
 }
 
 // Route sends requests to a cluster. Of those that match, the most specific host wins, then the longest path.
