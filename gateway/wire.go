@@ -77,6 +77,9 @@ func (g *Gateway) newSpec(name string, cfg *config.Config, cc *config.Cluster, c
 		if p.HTTP != nil {
 			s.settings.Probe.Path, s.settings.Probe.Host, s.settings.Probe.Statuses = p.HTTP.Path, p.HTTP.Host, p.HTTP.Status
 		}
+		if p.GRPC != nil {
+			s.settings.Probe.GRPC, s.settings.Probe.Service, s.settings.Probe.Host = true, p.GRPC.Service, p.GRPC.Host
+		}
 	}
 	if cc.Heartbeat != nil {
 		s.settings.Heartbeat = cc.Heartbeat.TTL

@@ -231,9 +231,10 @@ type Affinity struct {
 	SecretFile string `yaml:"secret_file" as:"file"` // absolute; what Cookie's tokens are authenticated with
 }
 
-// Probe sets active checks. Exactly one of HTTP, TCP and TLS is set.
+// Probe sets active checks. Exactly one of HTTP, GRPC, TCP and TLS is set.
 type Probe struct {
 	HTTP     *HTTPProbe    `yaml:"http"`
+	GRPC     *GRPCProbe    `yaml:"grpc"`
 	TCP      bool          `yaml:"tcp"`
 	TLS      bool          `yaml:"tls"` // by a handshake alone
 	Interval time.Duration `yaml:"interval" default:"1s" min:"50ms" max:"1h"`
@@ -248,6 +249,12 @@ type HTTPProbe struct {
 	Path   string `yaml:"path" default:"/" as:"target"`
 	Host   string `yaml:"host" as:"authority"`        // "" is the endpoint's address
 	Status []int  `yaml:"status" min:"100" max:"599"` // accepted; empty is 200..399
+}
+
+// GRPCProbe is one call of grpc.health.v1.Health/Check.
+type GRPCProbe struct {
+	Service string `yaml:"service"`             // "" is the endpoint as a whole
+	Host    string `yaml:"host" as:"authority"` // "" is the endpoint's address
 }
 
 // Outlier sets passive ejection.
