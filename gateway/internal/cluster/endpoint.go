@@ -28,7 +28,8 @@ type Endpoint struct {
 	asked    atomic.Int64  // until when a policy wants it out, in nanoseconds of the epoch; 0: it asked for nothing
 	lastBeat atomic.Int64  // nanoseconds on the leases' clock; 0 if it never sent one
 	report   loadReport
-	drains   atomic.Bool // it gets no new requests, and what it has may be ended
+	rests    atomic.Int64 // until when it wants no retries, in nanoseconds of the epoch
+	drains   atomic.Bool  // it gets no new requests, and what it has may be ended
 
 	// Guarded by cluster.mu.
 	instance  discovery.Instance // as the newest table has it
@@ -98,6 +99,12 @@ func (e *Endpoint) End(o policies.Outcome) {
 		e.cluster.poke()
 	}
 }
+
+// Rest has e get no retries until then: it said so. The last word counts.
+func (e *Endpoint) Rest(until time.Time) { e.rests.Store(until.UnixNano()) }
+
+// Rests reports whether e wants no retries at now.
+func (e *Endpoint) Rests(now time.Time) bool { return now.UnixNano() < e.rests.Load() }
 
 // smooth moves column c towards x by 1/2^shift of the distance. Two racing calls may lose one sample, which an average
 // can bear; a lock per request it cannot.
