@@ -250,6 +250,9 @@ func (g *Gateway) routes(cfg *config.Config, explainToken string) *proxy.Config 
 			Budget: int(math.Round(cc.Retry.Budget * 100)), MaxRequests: cc.Limits.Requests, Affinity: affinity(cc.Affinity),
 			PassLoad: cc.Weights.PassHeader,
 		}
+		if h := cc.Hedge; h != nil {
+			route.Hedge = &proxy.Hedge{After: h.After, Budget: int(math.Round(h.Budget * 100))}
+		}
 		if route.Timeout == 0 {
 			route.Timeout = forever
 		}

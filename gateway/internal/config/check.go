@@ -253,6 +253,9 @@ func (c *checker) cluster(k *Cluster, path string) {
 	if k.ZoneAware.Enabled && c.Zone == "" {
 		c.fail(path+".zone_aware.enabled", "true without zone", "the gateway's own zone under the key zone")
 	}
+	if k.Hedge != nil && k.Retry.Attempts < 2 {
+		c.fail(path+".hedge", fmt.Sprintf("hedging with retry.attempts %d", k.Retry.Attempts), "at least 2: a hedge is an attempt")
+	}
 	if k.Timeout > 0 && k.Retry.PerTryTimeout > k.Timeout {
 		c.fail(path+".retry.per_try_timeout", k.Retry.PerTryTimeout.String(), "at most the timeout of the cluster, "+k.Timeout.String())
 	}

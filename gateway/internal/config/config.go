@@ -125,6 +125,7 @@ type Cluster struct {
 	Outlier        Outlier       `yaml:"outlier"`
 	Heartbeat      *Heartbeat    `yaml:"heartbeat"` // nil: no leases
 	Retry          Retry         `yaml:"retry"`
+	Hedge          *Hedge        `yaml:"hedge"` // nil: only as policies ask for it
 	Timeout        time.Duration `yaml:"timeout" default:"30s" min:"1ms" max:"24h" zero:"none"`
 	HTTP2          bool          `yaml:"http2"` // to its endpoints
 	ConnectTimeout time.Duration `yaml:"connect_timeout" default:"1s" min:"1ms" max:"1m"`
@@ -305,6 +306,12 @@ type Retry struct {
 	Budget        float64       `yaml:"budget" as:"percent" default:"20%" min:"1%" max:"100%"` // 0..1, of the requests in flight
 	PerTryTimeout time.Duration `yaml:"per_try_timeout" default:"0s" min:"1ms" max:"24h" zero:"shared out"`
 	Conditions    []string      `yaml:"conditions" as:"condition" default:"connect reset timeout 502 503 504"`
+}
+
+// Hedge gives slow attempts company.
+type Hedge struct {
+	After  time.Duration `yaml:"after" default:"0s" min:"1ms" max:"1m" zero:"slower than 95 % of those before"`
+	Budget float64       `yaml:"budget" as:"percent" default:"5%" min:"1%" max:"100%"` // 0..1, of the requests
 }
 
 // Limits bound what a cluster may hold at a time.

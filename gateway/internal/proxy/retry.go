@@ -34,6 +34,9 @@ var verdictNames = [numVerdicts]string{
 
 // run is the one retry loop of the gateway.
 func (x *exchange) run() {
+	if h := x.route.Hedge; h != nil {
+		x.route.cluster.earn(h.Budget)
+	}
 	i := x.pick()
 	switch {
 	case i == policies.Rejected:
@@ -44,7 +47,9 @@ func (x *exchange) run() {
 		return
 	}
 	for {
+		x.wantHedge()
 		x.try(i, x.perTry())
+		x.tookPace()
 		o := &x.outcome
 		x.req.MarkTried(uint32(i))
 		x.req.Attempt++
