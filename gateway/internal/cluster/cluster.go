@@ -113,20 +113,22 @@ type Cluster struct {
 	stop context.CancelFunc
 	done sync.WaitGroup // run and the probes
 
-	mu        sync.Mutex // held by whoever changes anything below, never on the request path
-	settings  Settings
-	state     discovery.State
-	endpoints map[string]*Endpoint
-	leaving   map[*Endpoint]struct{} // that discovery has no more, and that have something under way
-	nextNum   uint32
-	gen       uint32
-	viewGen   uint32
-	sweptAt   time.Time
-	ratedAt   time.Time // when success rates were judged
-	standby   standby
-	weighAt   time.Time // when weights are to be looked at; zero: when something happens
-	buildErr  error
-	closed    bool
+	mu       sync.Mutex // held by whoever changes anything below, never on the request path
+	settings Settings
+	state    discovery.State
+	// failsSince is when discovery began to give no new answers; zero: it gives them.
+	failsSince time.Time
+	endpoints  map[string]*Endpoint
+	leaving    map[*Endpoint]struct{} // that discovery has no more, and that have something under way
+	nextNum    uint32
+	gen        uint32
+	viewGen    uint32
+	sweptAt    time.Time
+	ratedAt    time.Time // when success rates were judged
+	standby    standby
+	weighAt    time.Time // when weights are to be looked at; zero: when something happens
+	buildErr   error
+	closed     bool
 }
 
 // New starts a cluster without endpoints. Close stops it. leases may be nil if no cluster has a Heartbeat.
@@ -162,6 +164,11 @@ func (c *Cluster) Apply(s discovery.State) {
 	defer c.mu.Unlock()
 	if c.closed {
 		return
+	}
+	if s.Err == nil || s.At.After(c.state.At) { // a new answer may be one of which a part is missing
+		c.failsSince = time.Time{}
+	} else if c.failsSince.IsZero() {
+		c.failsSince = time.Now()
 	}
 	if s.Origin == discovery.OriginNone {
 		c.state.Err = s.Err

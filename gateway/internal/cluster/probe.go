@@ -8,10 +8,12 @@ import (
 	"math/rand/v2"
 	"net"
 	"net/http"
+	"net/netip"
 	"slices"
 	"time"
 
 	"github.com/weir-lb/weir/gateway/internal/proxyproto"
+	"github.com/weir-lb/weir/gateway/internal/socket"
 )
 
 // Probe sets active checks of a cluster's endpoints: HTTP if Path is set, or gRPC, else a TCP connect, or a handshake of TLS.
@@ -119,7 +121,7 @@ func repeat(ctx context.Context, interval time.Duration, do func()) {
 
 // repeatAt is repeat with an interval that may change, and calls at once when now has something.
 func repeatAt(ctx context.Context, now <-chan struct{}, every func() time.Duration, do func()) {
-	wait := time.NewTimer(rand.N(every()))
+	wait := time.NewTimer(together(rand.N(every())))
 	defer wait.Stop()
 	for {
 		select {
@@ -131,7 +133,7 @@ func repeatAt(ctx context.Context, now <-chan struct{}, every func() time.Durati
 		begin := time.Now()
 		do()
 		interval := every()
-		wait.Reset(interval*9/10 + rand.N(interval/5+1) - time.Since(begin))
+		wait.Reset(together(interval*9/10 + rand.N(interval/5+1) - time.Since(begin)))
 	}
 }
 
@@ -229,6 +231,12 @@ func (p Probe) handshake(ctx context.Context, address string) error {
 }
 
 func (p Probe) tcp(ctx context.Context, address string) error {
+	if a, err := netip.ParseAddrPort(address); err == nil && a.Addr().Zone() == "" && p.ProxyProtocol == 0 {
+		if err := socket.Reach(ctx, a); err != nil {
+			return &net.OpError{Op: "dial", Net: "tcp", Addr: net.TCPAddrFromAddrPort(a), Err: err}
+		}
+		return nil
+	}
 	conn, err := p.dial(ctx, "tcp", address)
 	if err != nil {
 		return err
