@@ -32,7 +32,7 @@ var mayImport = map[string][]string{
 	"gateway/internal/proxy":       {"gateway/internal/chunked", "gateway/internal/cluster", "gateway/internal/proxyproto", "gateway/internal/socket", "gateway/internal/upstream", "policies"},
 	"gateway/internal/upstream":    {"gateway/internal/chunked", "gateway/internal/socket", "policies"},
 	"gateway/internal/config":      {"gateway/internal/certs", "internal/form"},
-	"gateway/internal/cluster":     {"gateway/internal/proxyproto", "policies", "discovery"},
+	"gateway/internal/cluster":     {"gateway/internal/proxyproto", "gateway/internal/socket", "policies", "discovery"},
 	"policies/policytest":          {"policies"},
 	"policies/recording":           {"policies"},
 	"policies/sim":                 {"policies"},

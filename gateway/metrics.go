@@ -56,6 +56,7 @@ var (
 	mEjections   = family(counter, "weir_endpoint_ejections_total", "Passive ejections.", "cluster", "endpoint")
 	mPicked      = family(counter, "weir_endpoint_attempts_total", "Attempts begun.", "cluster", "endpoint")
 	mEndpoints   = family(gauge, "weir_cluster_endpoints", "Endpoints by state (up, degraded, draining, down).", "cluster", "state")
+	mEnded       = family(counter, "weir_drain_ended_total", "What was ended (requests, tunnels) because its endpoint drained for longer than the drain section allows.", "cluster", "what")
 	mPanic       = family(gauge, "weir_cluster_panic", "1 while so little of the cluster is up that health is ignored.", "cluster")
 	mRedundancy  = family(gauge, "weir_cluster_redundancy", "1 if the cluster can bear the loss of any one endpoint (N+1 holds), 0.5 if it bears what is needed and no loss, 0 if not even that.", "cluster")
 	mCapacity    = family(gauge, "weir_cluster_capacity", "Capacity in the unit of weights (endpoints with 1+1): what is needed, what is up, spares included, and what the worst single loss would cost.", "cluster", "of")
@@ -90,7 +91,7 @@ var (
 
 var families = []*metric{
 	mRequests, mDuration, mAttempts, mRetries, mHedges, mRejected, mAborted, mGone, mTunnels, mUnproxied, mHandshakes, mTurnedAway, mClients, mUp, mInflight, mEWMA, mEjections, mPicked,
-	mEndpoints, mPanic, mRedundancy, mCapacity, mMoves, mTierShare, mImpossible, mAge, mConnections, mLeases, mPicks, mFuel, mPickSeconds, mFailures, mUnheard, mRecreated, mQuarantined,
+	mEndpoints, mEnded, mPanic, mRedundancy, mCapacity, mMoves, mTierShare, mImpossible, mAge, mConnections, mLeases, mPicks, mFuel, mPickSeconds, mFailures, mUnheard, mRecreated, mQuarantined,
 	mRefused, mInfo, mGuest, mShadowPicks, mShadowShare, mEvents, mMissed, mEngine, mExpiry,
 	mCertFiles, mCertStale, mReloads, mReloaded, mBuild,
 }
@@ -226,6 +227,8 @@ func (c collection) cluster(m *cluster.Cluster) {
 		c.add(mEjections, float64(e.Ejections), s.Name, e.ID)
 		c.add(mPicked, float64(e.Attempts), s.Name, e.ID)
 	}
+	c.add(mEnded, float64(s.EndedRequests), s.Name, "requests")
+	c.add(mEnded, float64(s.EndedTunnels), s.Name, "tunnels")
 	panicking := 0.0
 	if s.Panic {
 		panicking = 1

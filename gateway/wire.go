@@ -59,6 +59,7 @@ func (g *Gateway) newSpec(name string, cfg *config.Config, cc *config.Cluster, c
 			}
 			g.events.add(Event{Kind: kindPanic, Cluster: name, Detail: detail})
 		},
+		Drain: cluster.Drain{Requests: cc.Drain.Requests, Tunnels: cc.Drain.Tunnels},
 		Outlier: cluster.Outlier{
 			Consecutive: cc.Outlier.Consecutive, BaseEjection: cc.Outlier.BaseEjection, MaxEjected: cc.Outlier.MaxEjected,
 			Rates: cluster.Rates{
@@ -75,6 +76,9 @@ func (g *Gateway) newSpec(name string, cfg *config.Config, cc *config.Cluster, c
 		}
 		if p.HTTP != nil {
 			s.settings.Probe.Path, s.settings.Probe.Host, s.settings.Probe.Statuses = p.HTTP.Path, p.HTTP.Host, p.HTTP.Status
+		}
+		if p.GRPC != nil {
+			s.settings.Probe.GRPC, s.settings.Probe.Service, s.settings.Probe.Host = true, p.GRPC.Service, p.GRPC.Host
 		}
 	}
 	if cc.Heartbeat != nil {
@@ -245,6 +249,9 @@ func (g *Gateway) routes(cfg *config.Config, explainToken string) *proxy.Config 
 			Timeout: r.Timeout, PerTryTimeout: cc.Retry.PerTryTimeout, Attempts: cc.Retry.Attempts,
 			Budget: int(math.Round(cc.Retry.Budget * 100)), MaxRequests: cc.Limits.Requests, Affinity: affinity(cc.Affinity),
 			PassLoad: cc.Weights.PassHeader,
+		}
+		if h := cc.Hedge; h != nil {
+			route.Hedge = &proxy.Hedge{After: h.After, Budget: int(math.Round(h.Budget * 100))}
 		}
 		if route.Timeout == 0 {
 			route.Timeout = forever

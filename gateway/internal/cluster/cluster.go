@@ -22,6 +22,9 @@ import (
 type Transport interface {
 	// Rescue fails the attempts that still wait for a response and can be made at another endpoint.
 	Rescue()
+	// End ends tunnels, or all that is under way but those. It says how many it ended that it had not ended before, and how many
+	// are left: until that is 0 it is to be called again.
+	End(tunnels bool) (ended, left int)
 	// Close lets go of the endpoint. Requests that began before may finish.
 	Close()
 }
@@ -54,6 +57,7 @@ type Settings struct {
 	// Load, if not nil, replaces the weights of discovery by those that follow from what endpoints report of their load.
 	Load   *policies.LoadWeights
 	Subset Subset // zero: all instances are used
+	Drain  Drain  // zero: what an endpoint has when it begins to drain may take as long as it likes
 	// Split divides the requests among tiers and zones; zero: it does not.
 	Split policies.Split
 	// Changed hears of endpoints whose effective state changed. It is called with the cluster's lock held: it must not
@@ -103,30 +107,35 @@ type Cluster struct {
 	mayBeOut   atomic.Int32
 	impossible atomic.Uint64 // reports of load
 
+	endedRequests, endedTunnels atomic.Uint64 // by draining
+
 	ctx  context.Context // ends with Close
 	stop context.CancelFunc
 	done sync.WaitGroup // run and the probes
 
-	mu        sync.Mutex // held by whoever changes anything below, never on the request path
-	settings  Settings
-	state     discovery.State
-	endpoints map[string]*Endpoint
-	nextNum   uint32
-	gen       uint32
-	viewGen   uint32
-	sweptAt   time.Time
-	ratedAt   time.Time // when success rates were judged
-	standby   standby
-	weighAt   time.Time // when weights are to be looked at; zero: when something happens
-	buildErr  error
-	closed    bool
+	mu       sync.Mutex // held by whoever changes anything below, never on the request path
+	settings Settings
+	state    discovery.State
+	// failsSince is when discovery began to give no new answers; zero: it gives them.
+	failsSince time.Time
+	endpoints  map[string]*Endpoint
+	leaving    map[*Endpoint]struct{} // that discovery has no more, and that have something under way
+	nextNum    uint32
+	gen        uint32
+	viewGen    uint32
+	sweptAt    time.Time
+	ratedAt    time.Time // when success rates were judged
+	standby    standby
+	weighAt    time.Time // when weights are to be looked at; zero: when something happens
+	buildErr   error
+	closed     bool
 }
 
 // New starts a cluster without endpoints. Close stops it. leases may be nil if no cluster has a Heartbeat.
 func New(name string, s Settings, leases *Leases, log *slog.Logger) (*Cluster, error) {
 	c := &Cluster{
 		name: name, leases: leases, log: log.With("cluster", name), seed: rand.Uint64(),
-		wake: make(chan struct{}, 1), endpoints: map[string]*Endpoint{}, sweptAt: time.Now(), ratedAt: time.Now(),
+		wake: make(chan struct{}, 1), endpoints: map[string]*Endpoint{}, leaving: map[*Endpoint]struct{}{}, sweptAt: time.Now(), ratedAt: time.Now(),
 	}
 	if err := s.Sticky.Check(); err != nil {
 		return nil, fmt.Errorf("cluster %q: %w", name, err)
@@ -155,6 +164,11 @@ func (c *Cluster) Apply(s discovery.State) {
 	defer c.mu.Unlock()
 	if c.closed {
 		return
+	}
+	if s.Err == nil || s.At.After(c.state.At) { // a new answer may be one of which a part is missing
+		c.failsSince = time.Time{}
+	} else if c.failsSince.IsZero() {
+		c.failsSince = time.Now()
 	}
 	if s.Origin == discovery.OriginNone {
 		c.state.Err = s.Err
@@ -241,6 +255,8 @@ func (c *Cluster) Close() {
 	c.mu.Unlock()
 	c.stop()
 	c.done.Wait()
+	c.mu.Lock()
+	defer c.mu.Unlock()
 	for _, e := range c.endpoints {
 		c.retire(e)
 	}
@@ -336,6 +352,7 @@ func (c *Cluster) retire(e *Endpoint) {
 		c.leases.Forget(e)
 	}
 	e.Transport.Close()
+	c.leave(e)
 }
 
 func sameInstances(a, b []discovery.Instance) bool {

@@ -28,6 +28,8 @@ type transport struct{ rescued, closed atomic.Int32 }
 func (t *transport) Rescue() { t.rescued.Add(1) }
 func (t *transport) Close()  { t.closed.Add(1) }
 
+func (t *transport) End(bool) (ended, left int) { return 0, 0 }
+
 // lowest picks the first usable endpoint that was not tried. With fail set it refuses every table.
 type lowest struct{ fail atomic.Bool }
 

@@ -28,6 +28,8 @@ type Endpoint struct {
 	asked    atomic.Int64  // until when a policy wants it out, in nanoseconds of the epoch; 0: it asked for nothing
 	lastBeat atomic.Int64  // nanoseconds on the leases' clock; 0 if it never sent one
 	report   loadReport
+	rests    atomic.Int64 // until when it wants no retries, in nanoseconds of the epoch
+	drains   atomic.Bool  // it gets no new requests, and what it has may be ended
 
 	// Guarded by cluster.mu.
 	instance  discovery.Instance // as the newest table has it
@@ -44,6 +46,7 @@ type Endpoint struct {
 	suspect     bool // its heartbeat is: it has half its weight
 	rate        rate
 	agent       agentState
+	draining    draining
 	rampFrom    time.Time // zero: it has its whole weight
 	load        policies.LoadWeight
 	loadAt      int64 // the report that load has taken
@@ -85,6 +88,10 @@ func (e *Endpoint) End(o policies.Outcome) {
 		}
 		return
 	}
+	if e.drains.Load() {
+		e.voids.Add(1)
+		return // it may be that the gateway ended it
+	}
 	e.failures.Add(1)
 	e.smooth(policies.ColErrPPM, 1e6, 5)
 	n := e.AddConsecutiveFail()
@@ -92,6 +99,12 @@ func (e *Endpoint) End(o policies.Outcome) {
 		e.cluster.poke()
 	}
 }
+
+// Rest has e get no retries until then: it said so. The last word counts.
+func (e *Endpoint) Rest(until time.Time) { e.rests.Store(until.UnixNano()) }
+
+// Rests reports whether e wants no retries at now.
+func (e *Endpoint) Rests(now time.Time) bool { return now.UnixNano() < e.rests.Load() }
 
 // smooth moves column c towards x by 1/2^shift of the distance. Two racing calls may lose one sample, which an average
 // can bear; a lock per request it cannot.

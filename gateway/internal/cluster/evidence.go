@@ -10,6 +10,7 @@ import (
 // Evidence is all that is known about the health of one endpoint.
 type Evidence struct {
 	Status   discovery.Status
+	Aged     bool // no good answer of discovery came for a while
 	Verified bool // false: known only from the snapshot of an earlier run
 	Lease    LeaseState
 	Probe    ProbeState
@@ -64,18 +65,22 @@ func effective(e Evidence) Effective {
 		return EffectiveDown
 	case e.Override == ForceDrain || e.Status == discovery.Maintenance || e.Agent == AgentDrain || e.Agent == AgentMaint:
 		return EffectiveDraining
-	case e.Status == discovery.Critical || e.Probe == ProbeFailing || e.Lease == LeaseDead || e.Agent == AgentDown || e.Ejected:
+	case e.Status == discovery.Critical && !(e.Aged && e.Probe == ProbePassing) || e.Probe == ProbeFailing || e.Lease == LeaseDead || e.Agent == AgentDown || e.Ejected:
 		return EffectiveDown
-	case e.Status == discovery.Warning || e.Lease == LeaseSuspect || !e.Verified && e.Probe != ProbePassing:
+	case e.Status == discovery.Critical || e.Status == discovery.Warning || e.Lease == LeaseSuspect || !e.Verified && e.Probe != ProbePassing:
 		return EffectiveDegraded
 	}
 	return EffectiveUp
 }
 
+// agedAfter is how long discovery must have failed before what it said last of an endpoint's health counts for less than a
+// probe: long enough for another agent, or a new leader, to answer.
+const agedAfter = 10 * time.Second
+
 // evidence gathers what is known of e at now. The caller holds c.mu.
 func (e *Endpoint) evidence(c *Cluster, now time.Time) Evidence {
 	ev := Evidence{
-		Status: e.instance.Status, Verified: e.verified, Probe: e.probe.state,
+		Status: e.instance.Status, Aged: !c.failsSince.IsZero() && now.Sub(c.failsSince) >= agedAfter, Verified: e.verified, Probe: e.probe.state,
 		Agent: e.agent.state(), Ejected: e.outlier.until.After(now), Override: e.override,
 	}
 	if c.leases != nil && c.settings.Heartbeat > 0 {

@@ -32,6 +32,11 @@ func TestEffective(t *testing.T) {
 		"an_agent_in_maintenance_drains":      {with(func(e *Evidence) { e.Agent = AgentMaint }), EffectiveDraining},
 		"an_agent_takes_out":                  {with(func(e *Evidence) { e.Agent = AgentDown }), EffectiveDown},
 		"an_agent_overrules_no_probe":         {with(func(e *Evidence) { e.Agent, e.Probe = AgentUp, ProbeFailing }), EffectiveDown},
+		"old_news_of_a_failure":               {with(func(e *Evidence) { e.Status, e.Aged, e.Probe = discovery.Critical, true, ProbeUnknown }), EffectiveDown},
+		"old_news_that_a_probe_denies":        {with(func(e *Evidence) { e.Status, e.Aged, e.Probe = discovery.Critical, true, ProbePassing }), EffectiveDegraded},
+		"news_that_a_probe_denies":            {with(func(e *Evidence) { e.Status, e.Probe = discovery.Critical, ProbePassing }), EffectiveDown},
+		"old_news_that_a_probe_confirms":      {with(func(e *Evidence) { e.Status, e.Aged, e.Probe = discovery.Critical, true, ProbeFailing }), EffectiveDown},
+		"maintenance_does_not_age":            {with(func(e *Evidence) { e.Status, e.Aged, e.Probe = discovery.Maintenance, true, ProbePassing }), EffectiveDraining},
 		"unverified_degrades":                 {Evidence{Probe: ProbeUnknown}, EffectiveDegraded},
 		"unverified_but_probed_is_up":         {Evidence{Probe: ProbePassing}, EffectiveUp},
 		"operator_drains_what_is_good":        {with(func(e *Evidence) { e.Override = ForceDrain }), EffectiveDraining},
@@ -82,8 +87,8 @@ func allEvidence(yield func(Evidence) bool) {
 			for probe := ProbeUnknown; probe <= ProbeFailing; probe++ {
 				for override := NoOverride; override <= ForceDown; override++ {
 					for agent := AgentNone; agent <= AgentDown; agent++ {
-						for bits := range 4 {
-							e := Evidence{status, bits&1 != 0, lease, probe, agent, bits&2 != 0, override}
+						for bits := range 8 {
+							e := Evidence{status, bits&4 != 0, bits&1 != 0, lease, probe, agent, bits&2 != 0, override}
 							if !yield(e) {
 								return
 							}

@@ -75,6 +75,9 @@ func BenchmarkFleet(b *testing.B) {
 		{"n+1", func(s *Settings) {
 			s.Redundancy = &Redundancy{Spares: 5, Redundancy: policies.Redundancy{Mode: policies.WithSpares, Hold: 10 * time.Second}}
 		}, false},
+		{"tcp_every_1s", func(s *Settings) {
+			s.Probe = &Probe{Interval: time.Second, Timeout: time.Second, Fall: 3, Rise: 2}
+		}, false},
 		{"tcp_every_10s", func(s *Settings) {
 			s.Probe = &Probe{Interval: 10 * time.Second, Timeout: time.Second, Fall: 3, Rise: 2}
 		}, false},

@@ -8,13 +8,15 @@ import (
 	"math/rand/v2"
 	"net"
 	"net/http"
+	"net/netip"
 	"slices"
 	"time"
 
 	"github.com/weir-lb/weir/gateway/internal/proxyproto"
+	"github.com/weir-lb/weir/gateway/internal/socket"
 )
 
-// Probe sets active checks of a cluster's endpoints: HTTP if Path is set, else a TCP connect, or a handshake of TLS.
+// Probe sets active checks of a cluster's endpoints: HTTP if Path is set, or gRPC, else a TCP connect, or a handshake of TLS.
 type Probe struct {
 	Path     string // origin-form request target
 	Host     string // Host field; "" is the endpoint's address
@@ -31,6 +33,9 @@ type Probe struct {
 	TLS       TLS  // nil: without
 	Handshake bool // by a handshake of TLS alone
 
+	GRPC    bool   // by gRPC's Health/Check, with HTTP2
+	Service string // that is asked for in it; "" is the endpoint as a whole
+
 	prober *Prober
 }
 
@@ -41,7 +46,7 @@ type TLS interface {
 
 // sameTarget reports whether what p found out holds for q.
 func (p *Probe) sameTarget(q *Probe) bool {
-	return p != nil && q != nil && p.Path == q.Path && p.Host == q.Host && p.HTTP2 == q.HTTP2 && p.Handshake == q.Handshake && p.ProxyProtocol == q.ProxyProtocol && p.TLS == q.TLS && slices.Equal(p.Statuses, q.Statuses)
+	return p != nil && q != nil && p.Path == q.Path && p.Host == q.Host && p.GRPC == q.GRPC && p.Service == q.Service && p.HTTP2 == q.HTTP2 && p.Handshake == q.Handshake && p.ProxyProtocol == q.ProxyProtocol && p.TLS == q.TLS && slices.Equal(p.Statuses, q.Statuses)
 }
 
 func (p *Probe) equal(q *Probe) bool {
@@ -50,7 +55,7 @@ func (p *Probe) equal(q *Probe) bool {
 	}
 	a, b := *p, *q
 	a.Statuses, b.Statuses = nil, nil
-	return a.HTTP2 == b.HTTP2 && a.Handshake == b.Handshake && a.ProxyProtocol == b.ProxyProtocol && a.TLS == b.TLS && a.Path == b.Path && a.Host == b.Host && a.Interval == b.Interval && a.Timeout == b.Timeout &&
+	return a.GRPC == b.GRPC && a.Service == b.Service && a.HTTP2 == b.HTTP2 && a.Handshake == b.Handshake && a.ProxyProtocol == b.ProxyProtocol && a.TLS == b.TLS && a.Path == b.Path && a.Host == b.Host && a.Interval == b.Interval && a.Timeout == b.Timeout &&
 		a.Fall == b.Fall && a.Adaptive == b.Adaptive && a.Rise == b.Rise && slices.Equal(p.Statuses, q.Statuses)
 }
 
@@ -116,7 +121,7 @@ func repeat(ctx context.Context, interval time.Duration, do func()) {
 
 // repeatAt is repeat with an interval that may change, and calls at once when now has something.
 func repeatAt(ctx context.Context, now <-chan struct{}, every func() time.Duration, do func()) {
-	wait := time.NewTimer(rand.N(every()))
+	wait := time.NewTimer(together(rand.N(every())))
 	defer wait.Stop()
 	for {
 		select {
@@ -128,7 +133,7 @@ func repeatAt(ctx context.Context, now <-chan struct{}, every func() time.Durati
 		begin := time.Now()
 		do()
 		interval := every()
-		wait.Reset(interval*9/10 + rand.N(interval/5+1) - time.Since(begin))
+		wait.Reset(together(interval*9/10 + rand.N(interval/5+1) - time.Since(begin)))
 	}
 }
 
@@ -138,10 +143,13 @@ func (c *Cluster) probe(ctx context.Context, p Probe, e *Endpoint, now <-chan st
 	if p.Handshake {
 		check = p.handshake
 	}
-	if p.Path != "" {
-		t := p.transport(e.Address)
+	if p.Path != "" || p.GRPC {
+		t, ask := p.transport(e.Address), p.http
+		if p.GRPC {
+			ask = p.grpc
+		}
 		defer t.CloseIdleConnections()
-		check = func(ctx context.Context, address string) error { return p.http(ctx, t, address) }
+		check = func(ctx context.Context, address string) error { return ask(ctx, t, address) }
 	}
 	repeatAt(ctx, now, func() time.Duration { return c.probeEvery(p, e) }, func() {
 		if !p.prober.enter(ctx) {
@@ -223,6 +231,12 @@ func (p Probe) handshake(ctx context.Context, address string) error {
 }
 
 func (p Probe) tcp(ctx context.Context, address string) error {
+	if a, err := netip.ParseAddrPort(address); err == nil && a.Addr().Zone() == "" && p.ProxyProtocol == 0 {
+		if err := socket.Reach(ctx, a); err != nil {
+			return &net.OpError{Op: "dial", Net: "tcp", Addr: net.TCPAddrFromAddrPort(a), Err: err}
+		}
+		return nil
+	}
 	conn, err := p.dial(ctx, "tcp", address)
 	if err != nil {
 		return err

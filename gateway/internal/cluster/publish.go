@@ -67,6 +67,7 @@ func (c *Cluster) publish(s *Snapshot, why string) {
 	split.Apply(next.View, c.nextView)
 	c.tellShares(&next, split)
 	c.current.Store(&next)
+	c.drain(&next, now)
 	c.tellPanic(old, &next)
 	if len(next.View.Up) == 0 {
 		return // there is nowhere to rescue anything to

@@ -5,8 +5,9 @@ import "time"
 // run is the cluster's own goroutine: it sees to everything that happens by the passing of time, and to endpoints that
 // just failed too often.
 func (c *Cluster) run() {
-	tick := time.NewTicker(reconcileEvery)
+	tick := time.NewTicker(onStep(reconcileEvery))
 	defer tick.Stop()
+	first := true
 	var sampled time.Time
 	for {
 		select {
@@ -14,6 +15,10 @@ func (c *Cluster) run() {
 			return
 		case <-c.wake:
 		case <-tick.C:
+			if first {
+				first = false
+				tick.Reset(reconcileEvery)
+			}
 		}
 		c.mu.Lock()
 		now := time.Now()
@@ -30,7 +35,7 @@ func (c *Cluster) run() {
 			}
 		}
 		c.publishView(why)
-		if c.leases != nil {
+		if c.leases != nil && c.settings.Heartbeat > 0 {
 			for _, e := range c.endpoints {
 				c.leases.age(e)
 			}

@@ -23,6 +23,11 @@ type Status struct {
 	// Redundancy is nil if the cluster has none configured.
 	Redundancy *RedundancyStatus `json:"redundancy,omitempty"`
 	Endpoints  []EndpointStatus  `json:"endpoints"`
+	// Leaving are endpoints that discovery has no more, and that have something under way.
+	Leaving []LeavingStatus `json:"leaving,omitempty"`
+	// What was ended because its endpoint drained for too long.
+	EndedRequests uint64 `json:"ended_requests,omitempty"`
+	EndedTunnels  uint64 `json:"ended_tunnels,omitempty"`
 }
 
 // EndpointStatus is an endpoint as the admin API shows it.
@@ -49,6 +54,25 @@ type EndpointStatus struct {
 	Ejections  uint64            `json:"ejections"`
 
 	PolicyEjections uint64 `json:"policy_ejections"` // those of them that the policy asked for
+
+	Draining *DrainStatus `json:"draining,omitempty"` // nil: it does not
+}
+
+// LeavingStatus is an endpoint that is gone from discovery.
+type LeavingStatus struct {
+	ID       string       `json:"id"`
+	Address  string       `json:"address"`
+	Inflight uint32       `json:"inflight"`
+	Draining *DrainStatus `json:"draining"`
+}
+
+// DrainStatus is how far the draining of an endpoint is.
+type DrainStatus struct {
+	Since         time.Time `json:"since"`
+	RequestsUntil time.Time `json:"requests_until,omitzero"` // zero: as long as they like
+	TunnelsUntil  time.Time `json:"tunnels_until,omitzero"`
+	EndedRequests int       `json:"ended_requests"`
+	EndedTunnels  int       `json:"ended_tunnels"`
 }
 
 // EvidenceStatus is what is known about an endpoint's health, in words.
@@ -84,6 +108,8 @@ func (c *Cluster) Status() Status {
 		Endpoints: make([]EndpointStatus, 0, len(s.Endpoints)),
 	}
 	out.ImpossibleReports = c.impossible.Load()
+	out.EndedRequests, out.EndedTunnels = c.endedRequests.Load(), c.endedTunnels.Load()
+	out.Leaving = c.leavingStatus()
 	out.Redundancy = c.redundancyStatus(s)
 	if c.state.Origin != discovery.OriginNone && c.state.Origin != discovery.OriginStatic {
 		out.AgeSeconds = now.Sub(c.state.At).Seconds()
@@ -111,7 +137,7 @@ func (c *Cluster) Status() Status {
 			RPS:       float64(e.State.Load(policies.ColRPSMilli)) / 1e3,
 			Ejections: sum(e.outlier.ejections),
 
-			PolicyEjections: e.outlier.ejections[byPolicy],
+			PolicyEjections: e.outlier.ejections[byPolicy], Draining: e.draining.status(),
 		}
 		es.Evidence.Probation = e.outlier.probation && !ev.Ejected
 		if ev.Probe == ProbeFailing {

@@ -1,10 +1,12 @@
 package cluster
 
 import (
+	"errors"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"github.com/weir-lb/weir/discovery"
 	"github.com/weir-lb/weir/policies"
 )
 
@@ -74,5 +76,37 @@ func TestColumnsFollowTime(t *testing.T) {
 		if got := a.State.Load(policies.ColEWMA); got != 4000 {
 			t.Errorf("EWMA %d us, want 4000", got)
 		}
+	})
+}
+
+// TestOldNewsGivesWayToProbes: discovery said that an endpoint is critical, and then nothing any more.
+func TestOldNewsGivesWayToProbes(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := start(t, settings(), nil)
+		sick := instance("b")
+		sick.Status = discovery.Critical
+		news := live(instance("a"), sick)
+		c.Apply(news)
+		c.mu.Lock()
+		c.endpoints["b"].probe.state = ProbePassing
+		c.mu.Unlock()
+		news.Err = errors.New("no agent")
+		c.Apply(news)
+		is := func(want string) {
+			t.Helper()
+			time.Sleep(2 * reconcileEvery)
+			if got := c.Status().Endpoints[1].State; got != want {
+				t.Errorf("it is %s, want %s", got, want)
+			}
+		}
+		is("down")
+		time.Sleep(agedAfter / 2)
+		c.Apply(news) // again no answer
+		is("down")
+		time.Sleep(agedAfter / 2)
+		is("degraded")
+		news.Err = nil
+		c.Apply(news)
+		is("down")
 	})
 }

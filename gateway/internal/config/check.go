@@ -231,9 +231,12 @@ func (c *checker) cluster(k *Cluster, path string) {
 		}
 	}
 	if p := k.Probe; p != nil {
-		c.one(path+".probe", "http, tcp, tls", p.HTTP != nil, p.TCP, p.TLS)
+		c.one(path+".probe", "http, grpc, tcp, tls", p.HTTP != nil, p.GRPC != nil, p.TCP, p.TLS)
 		if p.TLS && k.TLS == nil {
 			c.fail(path+".probe.tls", "true in a cluster without tls", "both or neither")
+		}
+		if p.GRPC != nil && !k.HTTP2 {
+			c.fail(path+".probe.grpc", "gRPC in a cluster without http2", "http2: true beside it: gRPC needs it")
 		}
 	}
 	if k.Agent != nil && k.Agent.Port == 0 {
@@ -249,6 +252,9 @@ func (c *checker) cluster(k *Cluster, path string) {
 	}
 	if k.ZoneAware.Enabled && c.Zone == "" {
 		c.fail(path+".zone_aware.enabled", "true without zone", "the gateway's own zone under the key zone")
+	}
+	if k.Hedge != nil && k.Retry.Attempts < 2 {
+		c.fail(path+".hedge", fmt.Sprintf("hedging with retry.attempts %d", k.Retry.Attempts), "at least 2: a hedge is an attempt")
 	}
 	if k.Timeout > 0 && k.Retry.PerTryTimeout > k.Timeout {
 		c.fail(path+".retry.per_try_timeout", k.Retry.PerTryTimeout.String(), "at most the timeout of the cluster, "+k.Timeout.String())

@@ -125,10 +125,12 @@ type Cluster struct {
 	Outlier        Outlier       `yaml:"outlier"`
 	Heartbeat      *Heartbeat    `yaml:"heartbeat"` // nil: no leases
 	Retry          Retry         `yaml:"retry"`
+	Hedge          *Hedge        `yaml:"hedge"` // nil: only as policies ask for it
 	Timeout        time.Duration `yaml:"timeout" default:"30s" min:"1ms" max:"24h" zero:"none"`
 	HTTP2          bool          `yaml:"http2"` // to its endpoints
 	ConnectTimeout time.Duration `yaml:"connect_timeout" default:"1s" min:"1ms" max:"1m"`
 	Limits         Limits        `yaml:"limits"`
+	Drain          Drain         `yaml:"drain"`
 	Spill          float64       `yaml:"spill" as:"percent" default:"0%" min:"100%" max:"1000%" zero:"off"` // 1.4: tiers share by degrees
 	Panic          float64       `yaml:"panic" as:"percent" default:"0%" min:"1%" max:"100%" zero:"off"`    // 0..1, of the weight
 	ZoneAware      ZoneAware     `yaml:"zone_aware"`
@@ -230,9 +232,10 @@ type Affinity struct {
 	SecretFile string `yaml:"secret_file" as:"file"` // absolute; what Cookie's tokens are authenticated with
 }
 
-// Probe sets active checks. Exactly one of HTTP, TCP and TLS is set.
+// Probe sets active checks. Exactly one of HTTP, GRPC, TCP and TLS is set.
 type Probe struct {
 	HTTP     *HTTPProbe    `yaml:"http"`
+	GRPC     *GRPCProbe    `yaml:"grpc"`
 	TCP      bool          `yaml:"tcp"`
 	TLS      bool          `yaml:"tls"` // by a handshake alone
 	Interval time.Duration `yaml:"interval" default:"1s" min:"50ms" max:"1h"`
@@ -247,6 +250,12 @@ type HTTPProbe struct {
 	Path   string `yaml:"path" default:"/" as:"target"`
 	Host   string `yaml:"host" as:"authority"`        // "" is the endpoint's address
 	Status []int  `yaml:"status" min:"100" max:"599"` // accepted; empty is 200..399
+}
+
+// GRPCProbe is one call of grpc.health.v1.Health/Check.
+type GRPCProbe struct {
+	Service string `yaml:"service"`             // "" is the endpoint as a whole
+	Host    string `yaml:"host" as:"authority"` // "" is the endpoint's address
 }
 
 // Outlier sets passive ejection.
@@ -299,12 +308,24 @@ type Retry struct {
 	Conditions    []string      `yaml:"conditions" as:"condition" default:"connect reset timeout 502 503 504"`
 }
 
+// Hedge gives slow attempts company.
+type Hedge struct {
+	After  time.Duration `yaml:"after" default:"0s" min:"1ms" max:"1m" zero:"slower than 95 % of those before"`
+	Budget float64       `yaml:"budget" as:"percent" default:"5%" min:"1%" max:"100%"` // 0..1, of the requests
+}
+
 // Limits bound what a cluster may hold at a time.
 type Limits struct {
 	Connections  int           `yaml:"connections" default:"1024" min:"1" max:"65535"`             // an endpoint
 	Requests     int           `yaml:"requests" default:"0" min:"1" max:"1000000" zero:"no limit"` // a cluster
 	Queue        int           `yaml:"queue" default:"128" min:"0" max:"65535"`                    // waiting for a connection of one endpoint
 	QueueTimeout time.Duration `yaml:"queue_timeout" default:"100ms" min:"1ms" max:"1m"`
+}
+
+// Drain bounds how long what is under way at an endpoint may go on when that gets no new requests.
+type Drain struct {
+	Requests time.Duration `yaml:"requests" default:"30s" min:"100ms" max:"24h" zero:"as long as they like"`
+	Tunnels  time.Duration `yaml:"tunnels" default:"5m" min:"100ms" max:"24h" zero:"as long as they like"`
 }
 
 // Route sends requests to a cluster. Of those that match, the most specific host wins, then the longest path.

@@ -140,6 +140,9 @@ func (x *exchange) send(pool *upstream.Pool, d time.Duration, fresh bool) error 
 		return err
 	}
 	x.up = c
+	if x.grpc {
+		c.Lasts()
+	}
 	if !x.body.whole() {
 		x.startUpload(d)
 	} else {

@@ -73,11 +73,20 @@ func (x *exchange) newHedge(d time.Duration) *hedge {
 		cs.hedges[hedgeDenied].Add(1)
 		return nil
 	}
+	bounded := x.route.Hedge != nil
+	if bounded && !cs.spend() {
+		cs.retrying.Add(-1)
+		cs.hedges[hedgeDenied].Add(1)
+		return nil
+	}
 	was, began := *r, false
 	defer func() {
 		if !began { // there is no endpoint, or the policy panicked
 			*r = was
 			cs.retrying.Add(-1)
+			if bounded {
+				cs.hedgeCredit.Add(hedgePrice)
+			}
 		}
 	}()
 	r.MarkTried(uint32(x.outcome.Endpoint))

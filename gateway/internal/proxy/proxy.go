@@ -64,8 +64,9 @@ type Route struct {
 	// PerTryTimeout is the same for one attempt. 0 is an equal share of what is left for each attempt that is left, if the
 	// request may be repeated and there is another endpoint, and all that is left otherwise.
 	PerTryTimeout time.Duration
-	Attempts      int // the first one counts; 1..policies.MaxTried, default 3
-	Budget        int // retries in flight, as a percentage of the cluster's requests in flight; at least 3 always; default 20
+	Attempts      int    // the first one counts; 1..policies.MaxTried, default 3
+	Budget        int    // retries in flight, as a percentage of the cluster's requests in flight; at least 3 always; default 20
+	Hedge         *Hedge // nil: only as policies ask for it, within Budget
 	Affinity      Affinity
 	PassLoad      bool // clients get the endpoints' endpoint-load-metrics fields
 	MaxRequests   int  // requests in flight of the whole cluster above which new ones get 503; 0 is no limit

@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"bytes"
 	"errors"
 	"io"
 
@@ -35,6 +36,9 @@ func (x *exchange) respond() {
 		return
 	}
 	x.stream = stream{x: x}
+	if bytes.HasPrefix(h.ContentType(), eventStream) {
+		x.up.Lasts()
+	}
 	if x.upload == nil {
 		x.down.watch(x.up)
 	}
@@ -48,6 +52,8 @@ func (x *exchange) respond() {
 	}
 	x.cutOff()
 }
+
+var eventStream = []byte("text/event-stream")
 
 // complete ends an exchange whose response was read in full.
 func (x *exchange) complete() {

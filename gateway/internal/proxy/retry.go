@@ -34,6 +34,9 @@ var verdictNames = [numVerdicts]string{
 
 // run is the one retry loop of the gateway.
 func (x *exchange) run() {
+	if h := x.route.Hedge; h != nil {
+		x.route.cluster.earn(h.Budget)
+	}
 	i := x.pick()
 	switch {
 	case i == policies.Rejected:
@@ -44,7 +47,9 @@ func (x *exchange) run() {
 		return
 	}
 	for {
+		x.wantHedge()
 		x.try(i, x.perTry())
+		x.tookPace()
 		o := &x.outcome
 		x.req.MarkTried(uint32(i))
 		x.req.Attempt++
@@ -54,6 +59,7 @@ func (x *exchange) run() {
 			x.respond()
 			return
 		}
+		x.hearRetryAfter()
 		next, v, after := x.next()
 		if o.Class != policies.OK || v == retryGranted { // else it is a 404 or so, which nobody thought of repeating
 			x.route.cluster.retries[v].Add(1)
@@ -117,12 +123,12 @@ func (x *exchange) next() (endpoint int, v verdict, after time.Duration) {
 		return endpoint, stoppedUnsafe, 0
 	}
 	after = max(want.After, 0)
-	if !x.mayTry(endpoint) {
+	if !x.mayTry(endpoint) || x.rests(endpoint) {
 		x.unmade(endpoint)
-		if endpoint = x.pick(); endpoint == policies.None && len(x.view.Up) > 0 && x.view.Candidates(r) == nil {
+		if endpoint = x.pickRested(); endpoint == policies.None && len(x.view.Up) > 0 && x.view.Candidates(r) == nil {
 			r.NTried = 0 // everyone failed once: better the same again than none
 			after = max(after, roundPause/2+time.Duration(r.Rand%uint64(roundPause)))
-			endpoint = x.pick()
+			endpoint = x.pickRested()
 		}
 	}
 	switch {

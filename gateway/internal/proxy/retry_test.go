@@ -55,6 +55,11 @@ func TestRetry(t *testing.T) {
 		{"a slow answer is not waited for", get, []gatewaytest.Act{gatewaytest.Slow(time.Minute, 200, "late"), ok, ok}, 200, []int{1, 1, 0}, ""},
 		{"a hung POST is a 504 and nothing more", post, []gatewaytest.Act{gatewaytest.Hang(), ok, ok}, 504, []int{1, 0, 0}, "response_timeout"},
 		{"one endpoint alone is asked again", get, []gatewaytest.Act{cut}, 502, []int{3}, "connection_reset"},
+		{"a 503 that wants no retry yet is tried elsewhere", get, []gatewaytest.Act{tired, ok}, 200, []int{1, 1}, ""},
+		{"one endpoint alone that wants no retry yet has none", get, []gatewaytest.Act{tired}, 503, []int{1}, ""},
+		{"nobody who wants no retry yet is asked again", get, []gatewaytest.Act{tired, tired}, 503, []int{1, 1}, ""},
+		{"those who want one are", get, []gatewaytest.Act{tired, cut}, 502, []int{1, 2}, "connection_reset"},
+		{"a wish that nobody can read is none", get, []gatewaytest.Act{gatewaytest.Respond(503, "", "Retry-After: soon")}, 503, []int{3}, ""},
 		{"no endpoint is a 503", get, nil, 503, nil, "no_endpoint"},
 	} {
 		t.Run(c.name, func(t *testing.T) {

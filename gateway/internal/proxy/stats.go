@@ -61,6 +61,9 @@ type clusterState struct {
 	badPicks  counter
 	hedges    [numHedged]counter
 	latency   histogram
+
+	hedgeCredit gauge
+	pace        pace
 }
 
 // buckets are the upper bounds of the latency histogram; one more takes the rest.

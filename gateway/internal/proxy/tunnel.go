@@ -8,14 +8,17 @@ import (
 	"time"
 
 	"github.com/weir-lb/weir/gateway/internal/socket"
+	"github.com/weir-lb/weir/gateway/internal/upstream"
 	"github.com/weir-lb/weir/policies"
 )
 
 // tunnel passes bytes between a client and an endpoint that have agreed on another protocol (RFC 9110, section 7.8). For its
 // whole life it counts as one request in flight.
 type tunnel struct {
+	up   *upstream.Conn
 	idle time.Duration
 	last atomic.Int64 // when anything came from either side, in Unix nanoseconds
+	over atomic.Bool  // one way has failed
 }
 
 // tunnel answers with the endpoint's 101 and passes on what comes after it, until both sides have ended, one has failed, or
@@ -28,7 +31,7 @@ func (x *exchange) tunnel() {
 	early, endpoint := x.up.Raw()
 	client, sent, err := x.down.tunnel(x, &x.resp)
 	if err == nil {
-		t := &tunnel{idle: x.table.TunnelTimeout}
+		t := &tunnel{up: x.up, idle: x.table.TunnelTimeout}
 		t.last.Store(time.Now().UnixNano())
 		var wg sync.WaitGroup
 		wg.Go(func() { t.pass(endpoint, client, sent) })
@@ -47,6 +50,7 @@ func (x *exchange) tunnel() {
 // pass passes what from sends, after what it has sent early, to to, and then the end of it. A failure ends both.
 func (t *tunnel) pass(to, from tunnelEnd, early []byte) {
 	if err := t.copy(to, from, early); err != nil {
+		t.over.Store(true)
 		_ = to.SetDeadline(time.Unix(1, 0))
 		_ = from.SetDeadline(time.Unix(1, 0))
 		return
@@ -63,7 +67,10 @@ type tunnelEnd interface {
 	CloseWrite() error
 }
 
-var errIdle = errors.New("nothing came for long")
+var (
+	errIdle = errors.New("nothing came for long")
+	errOver = errors.New("the other way has failed, or the endpoint is to be free of tunnels")
+)
 
 func (t *tunnel) copy(to, from tunnelEnd, early []byte) error {
 	if len(early) > 0 {
@@ -77,6 +84,9 @@ func (t *tunnel) copy(to, from tunnelEnd, early []byte) error {
 			return errIdle
 		}
 		_ = from.SetReadDeadline(last.Add(t.idle))
+		if t.over.Load() || t.up.Ended() { // after that deadline, for it may have replaced the one that was to tell
+			return errOver
+		}
 		err := t.piece(to, from)
 		switch {
 		case err == io.EOF:

@@ -28,9 +28,10 @@ type call struct {
 	cancel context.CancelCauseFunc
 	timer  *time.Timer // ends it
 
-	left    int64          // of a body whose length was said; -1 if it comes in chunks
-	pipe    *io.PipeWriter // of a body that does not come at once
-	trailer http.Header    // that ends it
+	left    int64                         // of a body whose length was said; -1 if it comes in chunks
+	pipe    *io.PipeWriter                // of a body that does not come at once
+	sending atomic.Pointer[io.PipeReader] // the other end of it
+	trailer http.Header                   // that ends it
 	begun   bool
 
 	interim  chan *fasthttp.ResponseHeader
@@ -122,6 +123,7 @@ func (k *call) begin(head, rest []byte) error {
 	case k.left != 0:
 		var body *io.PipeReader
 		body, k.pipe = io.Pipe()
+		k.sending.Store(body)
 		r.Body = body
 		if k.left < 0 {
 			if k.trailer = (http.Header{}); r.Trailer == nil {
@@ -315,6 +317,14 @@ func (k *call) failure(err error, late policies.Class) error {
 		k.wrote.Store(false)
 	}
 	return &Error{Class: policies.Reset, Err: err}
+}
+
+// interrupt makes the engine give the stream up. As long as it waits for more of a body it does not look at the context.
+func (k *call) interrupt() {
+	k.cancel(context.Canceled)
+	if b := k.sending.Load(); b != nil {
+		_ = b.Close()
+	}
 }
 
 // end gives the stream up, or forgets it if it is over.

@@ -2,7 +2,6 @@ package upstream
 
 import (
 	"bufio"
-	"context"
 	"crypto/tls"
 	"io"
 	"net"
@@ -30,6 +29,8 @@ type Conn struct {
 
 	prev, next *Conn         // among the pool's busy ones; guarded by the pool's mu
 	rescue     atomic.Uint32 // see Pool.Rescue
+	lasts      atomic.Bool   // see Pool.End
+	ended      atomic.Bool   // by Pool.End: it is not used again
 	br         *bufio.Reader // nil before there is a response
 
 	idleSince       int64
@@ -63,6 +64,9 @@ func (c *Conn) begin(reused bool) {
 	c.reused, c.written, c.got, c.readErr, c.unsent = reused, false, false, nil, nil
 	c.sent.Store(false)
 	c.rescue.Store(notForRescue)
+	if c.lasts.Load() {
+		c.lasts.Store(false)
+	}
 	c.framing, c.left, c.done, c.malformed, c.keepAlive = noBody, 0, false, nil, false
 }
 
@@ -211,7 +215,7 @@ func (c *Conn) Abort() { c.pool.close(c, Broken) }
 // Release, and does nothing after Abort.
 func (c *Conn) Interrupt() {
 	if c.call != nil {
-		c.call.cancel(context.Canceled)
+		c.call.interrupt()
 		return
 	}
 	_ = c.tcp.SetDeadline(epoch.Add(1))
@@ -222,6 +226,7 @@ type Tunnel = stream
 
 // Raw gives what comes after a 101 to the caller, with what has come of it already. Abort ends it.
 func (c *Conn) Raw() (early []byte, end Tunnel) {
+	c.Lasts()
 	early, _ = c.br.Peek(c.br.Buffered())
 	early = append([]byte(nil), early...)
 	c.end()

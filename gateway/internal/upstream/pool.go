@@ -263,7 +263,7 @@ func (p *Pool) put(c *Conn) {
 	c.idleSince = now()
 	c.end()
 	p.mu.Lock()
-	if p.closed || p.ProxyProtocol() != 0 {
+	if p.closed || c.ended.Load() || p.ProxyProtocol() != 0 {
 		p.mu.Unlock()
 		p.close(c, Expired)
 		return

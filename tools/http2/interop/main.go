@@ -2,7 +2,8 @@
 // doc/interop-test-descriptions.md), which are grpc-go's. grpc-go's own programs do the same and need a hundred packages more,
 // for clouds.
 //
-//	interop serve NAME            an endpoint; it prints its address, and puts its name into the head of each response
+//	interop serve NAME            an endpoint; it prints its address, and puts its name into the head of each response. The service
+//	                              "shop" is healthy until the process gets SIGUSR1
 //	interop case NAME ADDRESS CA  one case; CA is a file, "" without TLS. Failed, it ends with status 1
 //	interop soak N ADDRESS CA     unary calls on one connection, several at a time, that may be repeated once if they fail as
 //	                              UNAVAILABLE. It prints "both" when two endpoints have answered N each, ends when one has answered
@@ -15,14 +16,18 @@ import (
 	"log"
 	"net"
 	"os"
+	"os/signal"
 	"strconv"
 	"strings"
 	"sync"
+	"syscall"
 	"time"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/health"
+	healthgrpc "google.golang.org/grpc/health/grpc_health_v1"
 	"google.golang.org/grpc/interop"
 	testgrpc "google.golang.org/grpc/interop/grpc_testing"
 	"google.golang.org/grpc/metadata"
@@ -69,6 +74,15 @@ func serve(name string) error {
 		}),
 	)
 	testgrpc.RegisterTestServiceServer(s, interop.NewTestServer())
+	well := health.NewServer()
+	well.SetServingStatus("shop", healthgrpc.HealthCheckResponse_SERVING)
+	healthgrpc.RegisterHealthServer(s, well)
+	ill := make(chan os.Signal, 1)
+	signal.Notify(ill, syscall.SIGUSR1)
+	go func() {
+		<-ill
+		well.SetServingStatus("shop", healthgrpc.HealthCheckResponse_NOT_SERVING)
+	}()
 	fmt.Println(ln.Addr())
 	return s.Serve(ln)
 }
