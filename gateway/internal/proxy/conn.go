@@ -71,6 +71,8 @@ type conn struct {
 	served  int   // requests of HTTP/1
 	begun   bool  // a request has come on it
 	armed   bool  // for the read that comes
+	park    bool  // Close parks it
+	idleBy  int64 // when the wait for a request is over, as now counts
 	headBy  int64 // as now counts; set at the second read of a head
 	hurryBy int64 // 0, or what bounds reads of a body instead
 	readBy  int64 // deadlines that the socket has
@@ -132,7 +134,7 @@ func (c *conn) Read(p []byte) (int, error) {
 		}
 	case busy:
 		if c.hurryBy == 0 {
-			c.armRead(t.BodyTimeout)
+			c.armRead(now(), t.BodyTimeout, t.BodyTimeout/32)
 			break
 		}
 		c.readBy = c.hurryBy
@@ -153,13 +155,19 @@ func (c *conn) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// armWait bounds the wait for a request.
+// armWait bounds the wait for a request, or the part of it before the connection is parked.
 func (c *conn) armWait(t *table) {
 	d := t.IdleTimeout
 	if !c.begun {
 		d = t.HeaderTimeout
 	}
-	c.armRead(d)
+	at := now()
+	c.idleBy = at + int64(d)
+	if d > 2*parkAfter && c.parkable() {
+		c.armRead(at, parkAfter, parkAfter)
+	} else {
+		c.armRead(at, d, d/32)
+	}
 }
 
 // await waits for the first byte of a request, and reports false if none comes. It may be wrong: then Read waits.
@@ -169,7 +177,9 @@ func (c *conn) await() bool {
 	}
 	c.armWait(c.server.table.Load())
 	c.armed = true
-	return c.Conn.Await() == nil
+	err := c.Conn.Await()
+	c.park = err != nil && c.parks(err)
+	return err == nil
 }
 
 // stream is what requests are read from and answers written to.
@@ -199,11 +209,10 @@ func (s wire) Write(p []byte) (int, error) { return s.Conn.Write(p) }
 // Close closes the socket.
 func (s wire) Close() error { return s.TCPConn.Close() }
 
-// armRead bounds the next read to d, or up to a thirty-second more: so a deadline serves many reads.
-func (c *conn) armRead(d time.Duration) {
-	t := now()
-	if left := time.Duration(c.readBy - t); left < d || left > d+d/32 {
-		c.readBy = t + int64(d+d/32)
+// armRead bounds the read that begins at t to d, or up to slack more: so a deadline serves many reads.
+func (c *conn) armRead(t int64, d, slack time.Duration) {
+	if left := time.Duration(c.readBy - t); left < d || left > d+slack {
+		c.readBy = t + int64(d+slack)
 		_ = c.TCPConn.SetReadDeadline(at(c.readBy))
 	}
 }
@@ -251,8 +260,15 @@ func (c *conn) interruptRead() {
 	_ = c.TCPConn.SetReadDeadline(time.Unix(1, 0))
 }
 
-// Close closes the connection as the last response on it demands.
+// Close closes the connection as the last response on it demands. One that only waits for a request is parked: whoever has
+// served it closes it when there is nothing more to do on it, and is done with it then.
 func (c *conn) Close() error {
+	if c.park {
+		c.park = false
+		if c.server.parked.park(c) {
+			return nil
+		}
+	}
 	defer c.server.forget(c)
 	switch {
 	case c.aborted:

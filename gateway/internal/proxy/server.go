@@ -3,6 +3,7 @@ package proxy
 import (
 	"context"
 	"log/slog"
+	"math"
 	"net"
 	"net/http"
 	"net/netip"
@@ -24,6 +25,7 @@ type Server struct {
 	fast   *fasthttp.Server
 	multi  *http.Server // the engine of HTTP/2, and what it is given
 	handed *handover
+	parked parking
 	log    *slog.Logger
 	table  atomic.Pointer[table]
 	stats  serverCounters
@@ -54,6 +56,8 @@ func New(log *slog.Logger) *Server {
 	s.fast = &fasthttp.Server{
 		Handler: func(ctx *fasthttp.RequestCtx) { ctx.Error("no such protocol", fasthttp.StatusInternalServerError) },
 		Logger:  silent{},
+		// Connections that wait leave their goroutines: see parking.
+		MaxIdleWorkerDuration: time.Second,
 		// conn minds all timeouts: fasthttp would set two deadlines a request.
 	}
 	s.fast.NextProto(speaksHTTP1, s.serveHTTP1)
@@ -107,9 +111,12 @@ func (s *Server) Serve(name string, ln net.Listener) error {
 			defer close(ended)
 			s.sweep(over)
 		}()
+		s.parked.open()
+		go s.parked.run(s.resume) // until the sweeper ends
 		s.sweeper = sync.OnceFunc(func() {
 			close(over)
 			<-ended
+			s.parked.close()
 		})
 	}
 	s.listeners = append(s.listeners, ln)
@@ -172,6 +179,7 @@ func (s *Server) open() int {
 
 // closeIdle closes the connections that no request is on.
 func (s *Server) closeIdle() {
+	s.parked.evict(math.MaxInt64)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for c := range s.conns {
@@ -183,6 +191,7 @@ func (s *Server) closeIdle() {
 
 // closeAll resets every connection.
 func (s *Server) closeAll() {
+	s.parked.evict(math.MaxInt64)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for c := range s.conns {

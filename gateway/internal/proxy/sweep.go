@@ -32,7 +32,7 @@ func (l *http1) unwatch() (gone bool) {
 	return true
 }
 
-// sweep ends the attempts of clients that are gone, until over is closed. Nobody reads from a client that waits for its
+// sweep ends the attempts of clients that are gone, and the waits that are over, until over is closed. Nobody reads from a client that waits for its
 // answer, so nothing else would tell.
 func (s *Server) sweep(over chan struct{}) {
 	tick := time.NewTicker(sweepEvery)
@@ -44,6 +44,7 @@ func (s *Server) sweep(over chan struct{}) {
 		case <-over:
 			return
 		}
+		s.parked.evict(now())
 		if s.table.Load().HalfClose {
 			continue
 		}

@@ -27,14 +27,9 @@ func Reach(ctx context.Context, to netip.AddrPort) error {
 	if err != nil {
 		return err
 	}
-	first := true
 	var failed error
-	if err := raw.Write(func(uintptr) bool {
-		if first {
-			first = false
-			return false // the next call is when there is news
-		}
-		var done bool
+	if err := raw.Write(func(uintptr) (done bool) {
+		// Asked before any wait too: the poller forgets the news that came before this call.
 		done, failed = connected(fd)
 		return done
 	}); err != nil {
