@@ -7,7 +7,7 @@ LDFLAGS := -s -w -X github.com/weir-lb/weir/internal/cli.version=$(VERSION)
 PEERS  := weir-p2c,weir-wasm,haproxy-rr,haproxy,haproxy-lua,nginx-rr,nginx-lua,caddy-rr,reverseproxy
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo run test check race fuzz bench sim torture testssl slow-clients chaos bench-peers bench-peers-quick bench-growth plugins tools
+.PHONY: help build demo run test check race fuzz bench sim torture testssl slow-clients chaos bench-peers bench-peers-quick bench-growth pgo plugins tools
 
 help: ## show this
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-17s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -78,6 +78,9 @@ bench-peers-quick: bin/cost ## the same beside HAProxy and nginx alone, three mi
 
 bench-growth: bin/cost ## benchmarks/results/growth.*: what a request costs as configuration and load grow; 8 minutes
 	bin/cost -growth -peers=weir-wasm,haproxy-rr -rounds=5 -retakes=1 -out=benchmarks/results/growth.txt -svg=benchmarks/results/growth.svg $(BENCH)
+
+pgo: bin/cost ## default.pgo, which every build of weir takes: a CPU profile of the gateway under the loads of bench-peers; 1 minute
+	bin/cost -peers=weir-wasm -rounds=2 -window=5s -retakes=0 -profile=default.pgo
 
 .PHONY: bin/cost
 bin/cost:

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"net/http/pprof"
 	"net/netip"
 	"strconv"
 	"strings"
@@ -41,6 +42,9 @@ func (g *Gateway) adminHandler() http.Handler {
 	api.HandleFunc("POST /api/v1/explain", g.postExplain)
 	api.HandleFunc("GET /api/v1/explain", g.getExplain)
 	api.HandleFunc("GET /api/v1/events", g.getEvents)
+	api.HandleFunc("GET /debug/pprof/", pprof.Index)
+	api.HandleFunc("GET /debug/pprof/profile", pprof.Profile)
+	api.HandleFunc("GET /debug/pprof/trace", pprof.Trace)
 	api.HandleFunc("POST /api/v1/reload", func(w http.ResponseWriter, _ *http.Request) {
 		if err := g.Reload(); err != nil {
 			writeError(w, http.StatusUnprocessableEntity, err)

@@ -35,6 +35,7 @@ var (
 	jsonFile = flag.String("json", "", "file for every window")
 	textFile = flag.String("out", "", "file for the tables")
 	svgFile  = flag.String("svg", "", "file for a chart")
+	profile  = flag.String("profile", "", "file for a CPU profile of the first gateway, a program of Weir, under the loads")
 	secure   = flag.Bool("tls", false, "TLS too")
 	growth   = flag.Bool("growth", false, "what a request costs Weir, and others of -peers, as configuration and load grow, and nothing else")
 	idle     = flag.Int("idle", 0, "idle clients whose memory is measured; 0: none")

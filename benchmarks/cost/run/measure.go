@@ -7,6 +7,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/weir-lb/weir/benchmarks/cost"
 	"github.com/weir-lb/weir/benchmarks/peers"
@@ -19,8 +20,15 @@ func (f *field) measure(ctx context.Context, m *cost.Meter, r *cost.Report, load
 		if err != nil {
 			return err
 		}
+		profiled := func() error { return nil }
+		if *profile != "" {
+			profiled = saveProfile(ctx, entrants[0].Admin, *profile, time.Duration(*rounds*len(loads)*len(entrants))*(*warm+*window))
+		}
 		if r.Series, err = cost.Compare(ctx, m, entrants, loads, *rounds, os.Stderr); err != nil {
 			return f.explain(err)
+		}
+		if err := profiled(); err != nil {
+			return err
 		}
 		for _, e := range entrants {
 			if !strings.HasPrefix(e.Name, "weir") {
