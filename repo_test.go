@@ -70,7 +70,7 @@ type pkg struct {
 
 func packages(t *testing.T) []pkg {
 	t.Helper()
-	out, err := exec.CommandContext(t.Context(), "go", "list", "-json=Dir,ImportPath,Doc,GoFiles,Imports", "./...").Output()
+	out, err := exec.CommandContext(t.Context(), "go", "list", "-pgo=off", "-json=Dir,ImportPath,Doc,GoFiles,Imports", "./...").Output()
 	if err != nil {
 		t.Fatalf("go list: %v", err)
 	}

@@ -76,6 +76,8 @@ func TestAdminIsLoopbackOrToken(t *testing.T) {
 	}{
 		{"loopback_needs_no_token", open, "GET", "/api/v1/clusters", nil, 200},
 		{"localhost_in_any_case", open, "GET", "/metrics", []string{"Host", "LocalHost:9180"}, 200},
+		{"profiles", open, "GET", "/debug/pprof/goroutine?debug=1", nil, 200},
+		{"profiles_want_the_token", locked, "GET", "/debug/pprof/heap", nil, 401},
 		{"a_rebound_name_is_refused", open, "GET", "/api/v1/clusters", []string{"Host", "evil.example"}, 403},
 		{"a_web_page_may_not_post", open, "POST", "/api/v1/reload", []string{"Sec-Fetch-Site", "cross-site"}, 403},
 		{"health_is_open", locked, "GET", "/healthz", nil, 200},
