@@ -175,6 +175,9 @@ func (c *conn) serveStream(w http.ResponseWriter, r *http.Request) {
 // read writes the request's head as HTTP/1.1 has it, and reads that. Names and values were checked by the engine.
 func (l *stream2) read(x *exchange) bool {
 	r := l.r
+	if isMalformed(r) {
+		return false
+	}
 	b := append(append(l.raw[:0], r.Method...), ' ')
 	b = append(append(b, r.RequestURI...), " HTTP/1.1\r\nHost: "...)
 	b = append(append(b, r.Host...), "\r\n"...)
