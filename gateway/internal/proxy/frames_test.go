@@ -8,15 +8,6 @@ import (
 	"testing/iotest"
 )
 
-// frame writes a frame of HTTP/2.
-func frame(kind, flags byte, stream uint32, payload string) string {
-	n := len(payload)
-	return string([]byte{byte(n >> 16), byte(n >> 8), byte(n), kind, flags, byte(stream >> 24), byte(stream >> 16), byte(stream >> 8), byte(stream)}) + payload
-}
-
-// preface2 is what a client of HTTP/2 begins with.
-const preface2 = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
-
 func TestSettingsThatComeAgainAreTheLast(t *testing.T) {
 	const one, two, three = "\x00\x04\x00\x00\x00\x64", "\x00\x04\x00\x00\x00\x01", "\x00\x03\x00\x00\x00\x05"
 	ping := frame(6, 0, 0, "12345678")

@@ -15,12 +15,18 @@ import (
 // forwarded is a request as net/http reads it at the endpoint.
 type forwarded struct{ method, target, host, body string }
 
+// witnessed is a request with its fields, and those of its trailer section.
+type witnessed struct {
+	forwarded
+	header, trailer http.Header
+}
+
 // witness is an endpoint that keeps what it gets, and what net/http makes of it.
 type witness struct {
 	ln net.Listener
 
 	mu   sync.Mutex
-	seen []forwarded
+	seen []witnessed
 	odd  []string // what net/http cannot read, though a whole head is there
 }
 
@@ -67,7 +73,7 @@ func (w *witness) serve(c net.Conn) {
 			return // the client did not send all of it, and the endpoint can tell
 		}
 		w.mu.Lock()
-		w.seen = append(w.seen, forwarded{r.Method, r.RequestURI, r.Host, string(body)})
+		w.seen = append(w.seen, witnessed{forwarded{r.Method, r.RequestURI, r.Host, string(body)}, r.Header, r.Trailer})
 		if br.Buffered() > 0 {
 			w.odd = append(w.odd, raw.String())
 		}
@@ -149,7 +155,7 @@ func FuzzRequest(f *testing.F) {
 			if want.host == "" {
 				want.host = g.address // HTTP/1.0
 			}
-			if s != want {
+			if s.forwarded != want {
 				t.Fatalf("the endpoint got %+v, want %+v", s, want)
 			}
 		}

@@ -117,6 +117,7 @@ type stream2 struct {
 	r       *http.Request
 	control *http.ResponseController
 	timeout time.Duration // of a read of the body
+	left    int64         // of a body whose length was said
 
 	raw    []byte
 	source bytes.Reader
@@ -175,6 +176,9 @@ func (c *conn) serveStream(w http.ResponseWriter, r *http.Request) {
 // read writes the request's head as HTTP/1.1 has it, and reads that. Names and values were checked by the engine.
 func (l *stream2) read(x *exchange) bool {
 	r := l.r
+	if isMalformed(r) {
+		return false
+	}
 	b := append(append(l.raw[:0], r.Method...), ' ')
 	b = append(append(b, r.RequestURI...), " HTTP/1.1\r\nHost: "...)
 	b = append(append(b, r.Host...), "\r\n"...)
@@ -205,15 +209,23 @@ func (l *stream2) read(x *exchange) bool {
 		return false
 	}
 	x.body.length, x.body.ended = r.ContentLength, r.ContentLength == 0
-	x.body.r = l
+	x.body.r, l.left = l, r.ContentLength
 	x.body.after = l.trailer
 	return true
 }
 
-// Read reads the request's body.
+// Read reads the request's body. The last of a body whose length was said is not there before the end of the stream is: until
+// then more of it may come, or trailers that are bad, which make the request malformed (RFC 9113, section 8.1.1).
 func (l *stream2) Read(p []byte) (int, error) {
 	_ = l.control.SetReadDeadline(time.Now().Add(l.timeout))
-	return l.r.Body.Read(p)
+	n, err := l.r.Body.Read(p)
+	if l.left -= int64(n); l.left == 0 && n > 0 && err == nil {
+		var none [1]byte
+		if _, err = l.r.Body.Read(none[:]); err != io.EOF {
+			return 0, err
+		}
+	}
+	return n, err
 }
 
 // trailer writes the request's trailers as HTTP/1.1 has them.
