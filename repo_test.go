@@ -29,7 +29,7 @@ var mayImport = map[string][]string{
 	"internal/experiments/table":   {"internal/experiments"},
 	"internal/form/formtest":       {"internal/form"},
 	"gateway":                      {"gateway/internal/...", "discovery", "discovery/consul", "wasmhost", "policies", "policies/recording"},
-	"gateway/internal/proxy":       {"gateway/internal/chunked", "gateway/internal/cluster", "gateway/internal/proxyproto", "gateway/internal/socket", "gateway/internal/upstream", "policies"},
+	"gateway/internal/proxy":       {"gateway/internal/access", "gateway/internal/chunked", "gateway/internal/cluster", "gateway/internal/proxyproto", "gateway/internal/socket", "gateway/internal/upstream", "policies"},
 	"gateway/internal/upstream":    {"gateway/internal/chunked", "gateway/internal/socket", "policies"},
 	"gateway/internal/config":      {"gateway/internal/certs", "internal/form"},
 	"gateway/internal/cluster":     {"gateway/internal/proxyproto", "gateway/internal/socket", "policies", "discovery"},
@@ -60,7 +60,7 @@ var homes = map[string][]string{
 }
 
 // stdOnly holds the packages that depend on the standard library alone.
-var stdOnly = []string{"policies", "discovery", "gateway/internal/certs", "gateway/internal/socket", "wasmhost/fuel", "policies/policytest", "policies/recording", "policies/sim", "discovery/consul/agent"}
+var stdOnly = []string{"policies", "discovery", "gateway/internal/access", "gateway/internal/certs", "gateway/internal/socket", "wasmhost/fuel", "policies/policytest", "policies/recording", "policies/sim", "discovery/consul/agent"}
 
 type pkg struct {
 	Dir, ImportPath, Doc string

@@ -36,6 +36,7 @@ const (
 	kindRedundancy  = "redundancy"  // others serve a cluster than before
 	kindPanic       = "panic"       // a cluster's health begins to be ignored, or counts again
 	kindCertificate = "certificate" // taken, refused, about to expire
+	kindAccessLog   = "access-log"  // lines cannot be written, or can be again
 )
 
 // Bounds of what events hold on to.

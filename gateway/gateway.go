@@ -20,6 +20,7 @@ import (
 
 	"github.com/weir-lb/weir/discovery"
 	"github.com/weir-lb/weir/discovery/consul"
+	"github.com/weir-lb/weir/gateway/internal/access"
 	"github.com/weir-lb/weir/gateway/internal/certs"
 	"github.com/weir-lb/weir/gateway/internal/cluster"
 	"github.com/weir-lb/weir/gateway/internal/config"
@@ -36,6 +37,7 @@ type Options struct {
 	Log     *slog.Logger   // required
 	Level   *slog.LevelVar // set to log.level of the configuration; may be nil
 	Version string         // for weir_build_info
+	Access  io.Writer      // gets the access log where no file is configured; nil is standard output
 
 	// Record gets a trace of all picks (package recording), of RecordLimit bytes at most, with the text of the header
 	// fields that are named. nil: nothing is recorded. It is the caller's to close after Shutdown.
@@ -56,6 +58,7 @@ type Gateway struct {
 	prober    *cluster.Prober
 	certs     *certs.Store
 	data      *proxy.Server
+	access    *access.Log // nil until one is first configured
 	admin     *http.Server
 	token     atomic.Pointer[string]
 	reloads   reloadCounts
@@ -205,6 +208,7 @@ func (g *Gateway) Shutdown(ctx context.Context) error {
 	for _, p := range loaded {
 		p.close()
 	}
+	g.closeAccess()
 	if g.recorder != nil {
 		errs = append(errs, g.recorder.Close())
 	}

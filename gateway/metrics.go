@@ -84,6 +84,8 @@ var (
 	mExpiry      = family(gauge, "weir_certificate_expiry_timestamp_seconds", "When what serves expires; of authorities the one that lasts longest.", "side", "of", "part", "name", "key")
 	mCertFiles   = family(counter, "weir_certificate_reloads_total", "Changed files of certificates, by result (ok, refused).", "side", "of", "result")
 	mCertStale   = family(gauge, "weir_certificate_refused", "Certificates whose files are refused now, so that those before serve.", "side", "of")
+	mLogged      = family(counter, "weir_access_log_lines_total", "Lines of the access log that were written.")
+	mUnlogged    = family(counter, "weir_access_log_dropped_total", "Lines of the access log that were dropped: behind (their writer was), failed (they could not be written).", "reason")
 	mReloads     = family(counter, "weir_reloads_total", "Reloads of the configuration, by result (ok, refused).", "result")
 	mReloaded    = family(gauge, "weir_config_last_reload_timestamp_seconds", "When the configuration was last taken.")
 	mBuild       = family(gauge, "weir_build_info", "1, with version and toolchain.", "version", "go")
@@ -93,7 +95,7 @@ var families = []*metric{
 	mRequests, mDuration, mAttempts, mRetries, mHedges, mRejected, mAborted, mGone, mTunnels, mUnproxied, mHandshakes, mTurnedAway, mClients, mUp, mInflight, mEWMA, mEjections, mPicked,
 	mEndpoints, mEnded, mPanic, mRedundancy, mCapacity, mMoves, mTierShare, mImpossible, mAge, mConnections, mLeases, mPicks, mFuel, mPickSeconds, mFailures, mUnheard, mRecreated, mQuarantined,
 	mRefused, mInfo, mGuest, mShadowPicks, mShadowShare, mEvents, mMissed, mEngine, mExpiry,
-	mCertFiles, mCertStale, mReloads, mReloaded, mBuild,
+	mCertFiles, mCertStale, mLogged, mUnlogged, mReloads, mReloaded, mBuild,
 }
 
 func (g *Gateway) register() {
@@ -132,6 +134,10 @@ func (g *Gateway) Collect(ch chan<- prometheus.Metric) {
 	c.add(mMissed, float64(missed))
 	c.add(mEngine, 1, g.host.Engine())
 	c.certificates(g.certs.Status())
+	lines := g.accessLog()
+	c.add(mLogged, float64(lines.Written))
+	c.add(mUnlogged, float64(lines.Behind), "behind")
+	c.add(mUnlogged, float64(lines.Failed), "failed")
 	c.add(mReloads, float64(g.reloads.ok.Load()), "ok")
 	c.add(mReloads, float64(g.reloads.refused.Load()), "refused")
 	c.add(mReloaded, float64(g.reloads.last.Load()))

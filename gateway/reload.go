@@ -3,6 +3,7 @@ package gateway
 import (
 	"context"
 	"fmt"
+	"io"
 	"maps"
 	"net"
 	"slices"
@@ -26,6 +27,7 @@ func (g *Gateway) Reload() error {
 	}
 	if err := g.reload(context.Background()); err != nil {
 		g.reloads.refused.Add(1)
+		g.reopenAccess() // whoever rotates logs has moved the file all the same
 		for line := range strings.Lines(err.Error()) {
 			g.log.Error("reload refused: the old configuration keeps serving", "err", strings.TrimSpace(line))
 		}
@@ -64,7 +66,8 @@ type change struct {
 	secrets  map[string][]byte  // by cluster, of its cookies
 	members  map[string]*member // clusters that are new
 	certs    *certs.Next
-	doubts   []doubt // about certificates that serve nevertheless
+	access   io.WriteCloser // where lines of the access log go from now on; nil: where they went
+	doubts   []doubt        // about certificates that serve nevertheless
 }
 
 // apply makes cfg what is served. With first set, a policy that is refused is served by its fallback; later it is an
@@ -115,6 +118,9 @@ func (g *Gateway) prepare(ctx context.Context, cfg *config.Config, first bool) (
 		if ch.secrets[name], err = g.cookieSecret(cc.Affinity); err != nil {
 			errs = append(errs, cfg.Error(config.Child("clusters", name)+".affinity.secret_file", err.Error(), "a file with a secret"))
 		}
+	}
+	if mistake := g.prepareAccess(cfg, ch); mistake != nil {
+		errs = append(errs, mistake)
 	}
 	errs = append(errs, g.openListeners(cfg, ch)...)
 	if usesConsul(cfg) && (g.consul == nil || g.agent != cfg.Consul) {
@@ -193,6 +199,9 @@ func (ch *change) discard(g *Gateway) {
 	for _, ln := range ch.opened {
 		_ = ln.Close()
 	}
+	if ch.access != nil {
+		_ = ch.access.Close()
+	}
 	for _, m := range ch.members {
 		m.stop()
 		<-m.done
@@ -258,6 +267,7 @@ func (g *Gateway) commit(cfg *config.Config, ch *change) {
 		g.update(m, spec) // takes as long as guests do over their tables
 	}
 	g.mu.Lock()
+	g.commitAccess(ch)
 	g.data.Update(g.routes(cfg, ch.explain))
 
 	if g.admin == nil {

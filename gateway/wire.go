@@ -231,6 +231,9 @@ func (g *Gateway) routes(cfg *config.Config, explainToken string) *proxy.Config 
 		HeaderTimeout: h.HeaderTimeout, BodyTimeout: h.BodyTimeout, IdleTimeout: h.IdleTimeout, TunnelTimeout: h.TunnelTimeout,
 		HalfClose: h.HalfClose, H2C: h.H2C, MaxBody: h.MaxBody, MaxConnRequests: h.MaxRequests, MaxClientConns: h.MaxClient,
 	}
+	if cfg.Log.Access != "off" {
+		out.Access, out.AccessQuery = g.access, cfg.Log.AccessQuery
+	}
 	for _, l := range cfg.Listeners {
 		if t := g.certs.Listener(l.Name); t != nil {
 			out.TLS[l.Name] = t.Config()

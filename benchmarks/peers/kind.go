@@ -19,7 +19,7 @@ type kind struct {
 
 var kinds = map[string]kind{
 	"weir": weir, "haproxy": haproxy, "nginx": nginx, "caddy": caddy,
-	"weir-p2c": weirP2C, "weir-wasm": weirWasm, "haproxy-rr": haproxyRR, "haproxy-lua": haproxyLua,
+	"weir-p2c": weirP2C, "weir-wasm": weirWasm, "weir-log": weirLog, "haproxy-rr": haproxyRR, "haproxy-lua": haproxyLua,
 	"nginx-rr": nginxRR, "nginx-lua": nginxLua, "caddy-rr": caddyRR, "reverseproxy": reverseProxy,
 }
 

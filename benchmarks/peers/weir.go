@@ -49,6 +49,11 @@ routes: [{cluster: web}]
 `
 }).holding("p2c.wasm", string(plugins.P2C))
 
+// weirLog is weirWasm with an access log, in a file.
+var weirLog = weirWasm.with(func(s Site) string {
+	return strings.Replace(weirWasm.config(s), "log: {", "log: {access: json, access_file: access.log, ", 1)
+})
+
 func weirHead(s Site) string {
 	tls := ""
 	if s.Cert != "" {

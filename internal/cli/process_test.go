@@ -199,11 +199,20 @@ var listening = regexp.MustCompile(`msg=listening name=(\S+) address=(\S+)`)
 // ./plugins.
 func startWeir(t *testing.T, config string, more ...string) *weirProcess {
 	t.Helper()
+	return startWeirTo(t, nil, config, more...)
+}
+
+// startWeirTo is startWeir with a standard output.
+func startWeirTo(t *testing.T, out *os.File, config string, more ...string) *weirProcess {
+	t.Helper()
 	w := &weirProcess{t: t, config: filepath.Join(t.TempDir(), "weir.yaml"), log: new(lockedBuffer), ended: make(chan struct{})}
 	plugins(t, w)
 	w.write(config)
 	w.cmd = weirCommand(append([]string{"run", "-c", w.config, "--drain", "5s"}, more...)...)
 	w.cmd.Stderr = w.log
+	if out != nil {
+		w.cmd.Stdout = out
+	}
 	if err := w.cmd.Start(); err != nil {
 		t.Fatal(err)
 	}

@@ -30,10 +30,11 @@ func (c runCmd) Run(s *streams) error {
 	signals := make(chan os.Signal, 8)
 	signal.Notify(signals, syscall.SIGHUP, syscall.SIGTERM, os.Interrupt)
 	defer signal.Stop(signals)
+	signal.Ignore(syscall.SIGPIPE) // whoever read a log and is gone ends nothing; the write tells
 
 	level := new(slog.LevelVar)
 	log := slog.New(slog.NewTextHandler(s.err, &slog.HandlerOptions{Level: level}))
-	o := gateway.Options{Path: c.Config, Strict: c.Strict, Log: log, Level: level, Version: Version()}
+	o := gateway.Options{Path: c.Config, Strict: c.Strict, Log: log, Level: level, Version: Version(), Access: s.out}
 	if c.Record != "" {
 		f, err := os.OpenFile(c.Record, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 		if errors.Is(err, fs.ErrExist) {

@@ -33,7 +33,10 @@ func TestBadInput(t *testing.T) {
 		"an_empty_value":    {least + "zone:\n", []string{"4:1: zone: got nothing, want text"}},
 		"a_key_twice":       {least + "zone: a\nzone: b\n", []string{"5:1: zone: got the key again (first on line 4), want it once"}},
 		"an_unknown_key":    {least + "zoen: a\n", []string{`4:1: zoen: got an unknown key, want a known one (did you mean "zone"?)`}},
-		"a_far_key":         {least + "log: {colour: red}\n", []string{"4:7: log.colour: got an unknown key, want a known one: level"}},
+		"a_far_key":         {least + "log: {colour: red}\n", []string{"4:7: log.colour: got an unknown key, want a known one: access, access_file, access_query, level"}},
+		"a_log_of_a_kind":   {least + "log: {access: combined}\n", []string{`4:15: log.access: got "combined", want one of off, json`}},
+		"a_log_nowhere":     {least + "log: {access: json, access_file: none/access.log}\n", []string{`4:34: log.access_file: got "$DIR/none/access.log", want a file, in a folder that is there`}},
+		"a_log_in_a_folder": {least + "log: {access: json, access_file: .}\n", []string{"4:34: log.access_file: got a folder, want a file, in a folder that is there"}},
 		"a_key_of_later":    {least + "consul: {fabio_tags: true}\n", []string{"4:10: consul.fabio_tags: got a key that this version does not support, want it left out"}},
 		"a_tier_left_out": {
 			listeners + routes + "clusters: {web: {endpoints: [{address: 'a:1'}, {address: 'b:1', tier: 2}]}}\n",

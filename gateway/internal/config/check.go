@@ -5,6 +5,8 @@ import (
 	"maps"
 	"net"
 	"net/netip"
+	"os"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -41,6 +43,20 @@ func (c *checker) all() {
 		c.cluster(c.Clusters[name], Child("clusters", name))
 	}
 	c.routes()
+	c.log()
+}
+
+// log wants a place for the file of the access log, which need not be there yet.
+func (c *checker) log() {
+	if c.Log.Access == "off" || c.Log.AccessFile == "" {
+		return
+	}
+	const want = "a file, in a folder that is there"
+	if info, err := os.Stat(c.Log.AccessFile); err == nil && info.IsDir() {
+		c.fail("log.access_file", "a folder", want)
+	} else if info, err := os.Stat(filepath.Dir(c.Log.AccessFile)); err != nil || !info.IsDir() {
+		c.fail("log.access_file", fmt.Sprintf("%q", c.Log.AccessFile), want)
+	}
 }
 
 // fail notes a mistake at path, unless something is known to be wrong there already.

@@ -343,5 +343,7 @@ type Route struct {
 type Log struct {
 	Level slog.Level `yaml:"level" default:"info" oneof:"debug info warn error"`
 
-	_ struct{} `later:"access"`
+	Access      string `yaml:"access" default:"off" oneof:"off json"`
+	AccessFile  string `yaml:"access_file" as:"path"` // absolute; "" is standard output
+	AccessQuery bool   `yaml:"access_query" default:"false"`
 }

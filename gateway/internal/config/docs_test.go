@@ -37,7 +37,7 @@ func TestDocumentationNamesWhatIsNotSupportedYet(t *testing.T) {
 	section := string(page(t).Section("Not yet"))
 	n := 0
 	for _, of := range []reflect.Type{
-		reflect.TypeFor[Listener](), reflect.TypeFor[Consul](), reflect.TypeFor[Policy](), reflect.TypeFor[Fuel](), reflect.TypeFor[Service](), reflect.TypeFor[Log](),
+		reflect.TypeFor[Listener](), reflect.TypeFor[Consul](), reflect.TypeFor[Policy](), reflect.TypeFor[Fuel](), reflect.TypeFor[Service](),
 	} {
 		for f := range of.Fields() {
 			for k := range strings.FieldsSeq(f.Tag.Get("later")) {

@@ -30,7 +30,7 @@ const (
 type body struct {
 	r      io.Reader
 	limit  int64 // of what may be read; 0 is none
-	total  int64 // that was read
+	total  int64 // that was read, in bytes
 	length int64 // -1 if it comes in chunks
 	buf    []byte
 	ended  bool  // nothing is left to read
@@ -70,7 +70,7 @@ func (x *exchange) fetch() {
 	}
 	var got int
 	got, b.err = x.down.fetch(b.r, b.buf[:n])
-	b.buf, b.ended = b.buf[:got], got == n
+	b.buf, b.ended, b.total = b.buf[:got], got == n, int64(got)
 }
 
 // fixed reads a body whose length was said.

@@ -51,6 +51,7 @@ type conn struct {
 	number   uint16 // of the listener
 
 	tls        *tls.Conn    // nil without TLS
+	version    string       // of TLS
 	early      []byte       // read, but not yet by whom it is for
 	protocol   string       // that it speaks, once it has shaken hands
 	client     netip.Prefix // as which it is counted; invalid if it is not

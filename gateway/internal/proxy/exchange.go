@@ -20,6 +20,7 @@ type exchange struct {
 	body body
 
 	client []byte // who the client is, in text, if a policy asked
+	line   []byte // of the access log
 }
 
 // perRequest is the part of an exchange that begins anew with each request.
@@ -66,14 +67,23 @@ type perRequest struct {
 	stream  stream
 	status  int
 	explain *explaining // nil unless the request asks for it
+
+	// What the access log has beside that.
+	verb    []byte    // the method as it came
+	id      uint64    // the X-Request-Id that the request was given; 0 if it had one
+	problem problemID // the gateway's own answer
+	sent    int64     // bytes of the response's body, or of the tunnel, that went to the client
+	heard   int64     // bytes that came from the client by the tunnel
+	cutBy   cutBy
 }
 
 var exchanges = sync.Pool{New: func() any { return new(exchange) }}
 
-// handle serves one request, and gives the exchange back.
+// handle serves one request. The answer may not be sent yet; give is to be called when it is.
 func (x *exchange) handle(c *conn) {
 	s := c.server
 	x.server, x.conn, x.table, x.arrived = s, c, s.table.Load(), time.Now()
+	x.verb = x.header.Method()
 	defer func() {
 		if r := recover(); r != nil {
 			s.panicked(r)
@@ -155,7 +165,7 @@ func (x *exchange) options() {
 	x.resp.SetStatusCode(fasthttp.StatusNoContent)
 	x.resp.SetCanonical(allow, allowed)
 	x.status = fasthttp.StatusNoContent
-	x.down.whole(x, &x.resp, nil)
+	x.answer(&x.resp, nil)
 	x.finish()
 }
 
@@ -227,12 +237,21 @@ func (x *exchange) refuse(id problemID, status int) {
 		body = nil
 	}
 	x.server.stats.rejected[id].Add(1)
+	x.problem = id
 	if x.explain != nil {
 		x.explain.Problem = problems[id].Name
 		x.explain.answer(x, &x.resp)
 	}
-	x.down.whole(x, &x.resp, body)
+	x.answer(&x.resp, body)
 	x.finish()
+}
+
+// answer gives the client the whole of a response.
+func (x *exchange) answer(h *fasthttp.ResponseHeader, body []byte) {
+	if x.sent = 0; !bodiless(x, h) {
+		x.sent = int64(len(body))
+	}
+	x.down.whole(x, h, body)
 }
 
 // dropAttempt ends an attempt of which nothing more is wanted.
@@ -244,7 +263,7 @@ func (x *exchange) dropAttempt() {
 	x.end(&x.attempt)
 }
 
-// finish counts the request and gives the exchange back. The answer may not be sent yet.
+// finish counts the request. The answer may not be sent yet.
 func (x *exchange) finish() {
 	x.report(&x.attempt, true)
 	if x.explain != nil {
@@ -263,6 +282,13 @@ func (x *exchange) finish() {
 	} else {
 		x.server.stats.unrouted.count(x.status)
 	}
+}
+
+// give gives the exchange back, when all of the answer is sent, or it is known that it will not be: broken.
+func (x *exchange) give(broken bool) {
+	if x.table.Access != nil {
+		x.log(broken)
+	}
 	instance := x.req.Instance
 	x.perRequest = perRequest{}
 	x.req.Instance = instance
@@ -273,6 +299,9 @@ func (x *exchange) finish() {
 	x.body = body{buf: x.body.buf[:0], chunks: x.body.chunks}
 	if cap(x.out) > maxKeptBuffer {
 		x.out = nil
+	}
+	if cap(x.line) > maxKeptBuffer {
+		x.line = nil
 	}
 	exchanges.Put(x)
 }

@@ -57,6 +57,7 @@ func (c *conn) secure(config *tls.Config) {
 	if c.protocol = speaksHTTP1; t.ConnectionState().NegotiatedProtocol == speaksHTTP2 {
 		c.protocol = speaksHTTP2
 	}
+	c.version = tls.VersionName(t.ConnectionState().Version)
 	c.sni = []byte(t.ConnectionState().ServerName)
 	if chains := t.ConnectionState().VerifiedChains; len(chains) > 0 {
 		leaf := chains[0][0]

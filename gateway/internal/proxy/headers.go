@@ -63,8 +63,9 @@ func (x *exchange) rewrite(trusted bool) problemID {
 	b = append(append(b, x.version()...), ' ')
 	b = append(append(b, x.table.Via...), "\r\n"...)
 	if !hasID {
+		x.id = rand.Uint64()
 		b = append(b, "X-Request-Id: "...)
-		b = appendHex(b, rand.Uint64())
+		b = appendHex(b, x.id)
 		b = append(b, "\r\n"...)
 	}
 	if cert := x.conn.clientCert; len(cert) > 0 {

@@ -92,6 +92,7 @@ func (l *http1) next() bool {
 		_, err := c.Write(l.out)
 		l.broken = err != nil
 	}
+	x.give(l.broken)
 	l.out = l.out[:0]
 	c.aborted = l.broken
 	return !l.close && !l.broken
@@ -129,13 +130,13 @@ func (l *http1) unreadable(err error) {
 	s.stats.rejected[id].Add(1)
 	s.stats.unrouted.count(problems[id].Status)
 	x := exchanges.Get().(*exchange)
-	x.server = s
-	body := answer(&x.resp, id, 0)
-	l.whole(x, &x.resp, body)
-	_, _ = c.Write(l.out)
+	x.server, x.conn, x.table, x.arrived = s, c, s.table.Load(), time.Now()
+	x.down, x.problem, x.status = l, id, problems[id].Status
+	x.guess(l.br)
+	x.answer(&x.resp, answer(&x.resp, id, 0))
+	_, err = c.Write(l.out)
 	c.linger = true
-	x.perRequest = perRequest{}
-	exchanges.Put(x)
+	x.give(err != nil)
 }
 
 // namesHTTP1 reports whether the first line of b ends in a version, as that of a request does.

@@ -156,21 +156,26 @@ func (c *conn) serveStream(w http.ResponseWriter, r *http.Request) {
 	x := exchanges.Get().(*exchange)
 	x.header, x.down, x.http2 = &l.header, l, true
 	if !l.read(x) {
-		x.perRequest = perRequest{}
-		exchanges.Put(x)
+		x.server, x.conn, x.table, x.arrived = c.server, c, c.server.table.Load(), time.Now()
+		x.verb, x.problem = []byte(r.Method), badRequest
 		c.server.stats.rejected[badRequest].Add(1)
 		l.broken = true
+		x.header = nil
+		x.give(true)
 		return
 	}
 	x.handle(c)
 	if l.broken || l.begun {
+		x.give(l.broken)
 		return
 	}
 	_ = l.control.SetWriteDeadline(time.Now().Add(writeTimeout))
 	w.WriteHeader(l.status)
+	var err error
 	if len(l.out) > 0 && r.Method != http.MethodHead {
-		_, _ = w.Write(l.out)
+		_, err = w.Write(l.out)
 	}
+	x.give(err != nil)
 }
 
 // read writes the request's head as HTTP/1.1 has it, and reads that. Names and values were checked by the engine.

@@ -12,6 +12,7 @@ import (
 	"net/netip"
 	"time"
 
+	"github.com/weir-lb/weir/gateway/internal/access"
 	"github.com/weir-lb/weir/gateway/internal/cluster"
 	"github.com/weir-lb/weir/policies"
 )
@@ -29,6 +30,9 @@ type Config struct {
 	Via string
 	// ExplainToken is what a Weir-Explain field has to hold for the request to be explained. "" explains none.
 	ExplainToken string
+
+	Access      *access.Log // gets a line of each request; nil: there is none
+	AccessQuery bool        // the line has the query
 
 	// TLS holds, by name, how the listeners that end TLS do so. The protocols that are offered are up to it: "h2", "http/1.1".
 	TLS             map[string]*tls.Config

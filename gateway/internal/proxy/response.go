@@ -30,7 +30,7 @@ func (x *exchange) respond() {
 		return
 	}
 	if b, ok := x.up.Whole(); ok {
-		x.down.whole(x, h, b)
+		x.answer(h, b)
 		x.up.Skip()
 		x.complete()
 		return
@@ -69,9 +69,9 @@ func (x *exchange) cutOff() {
 	x.server.stats.aborted.Add(1)
 	x.stopUpload()
 	x.abort()
-	x.outcome.Class = policies.Cancelled
+	x.outcome.Class, x.cutBy = policies.Cancelled, cutByClient
 	if x.stream.err != nil && x.body.err == nil && !x.gone {
-		x.outcome.Class = upstream.ClassOf(x.stream.err)
+		x.outcome.Class, x.cutBy = upstream.ClassOf(x.stream.err), cutByEndpoint
 	}
 	x.dropAttempt()
 	x.finish()
@@ -87,6 +87,7 @@ type stream struct {
 func (s *stream) Read(p []byte) (int, error) {
 	s.x.up.ArmRead(s.x.table.BodyTimeout)
 	n, err := s.x.up.Read(p)
+	s.x.sent += int64(n)
 	if err != nil && !errors.Is(err, io.EOF) {
 		s.err = err
 	}

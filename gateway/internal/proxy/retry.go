@@ -248,7 +248,7 @@ func (x *exchange) leave() {
 func (x *exchange) fail() {
 	if x.gone {
 		x.down.abort()
-		x.status = statusClientGone
+		x.status, x.cutBy = statusClientGone, cutByClient
 		x.dropAttempt()
 		x.finish()
 		return

@@ -6,6 +6,8 @@ import (
 	"crypto/tls"
 	"slices"
 	"strings"
+
+	"github.com/weir-lb/weir/gateway/internal/access"
 )
 
 // maxHost is the longest Host that is accepted: a name of 253 bytes and a port, or so.
@@ -31,6 +33,7 @@ type route struct {
 	strip   string // StripPrefix without the slash at its end
 	cluster *clusterState
 	stats   *routeCounters
+	logged  []byte // what the access log has of it
 }
 
 // compile makes a table of c, whose defaults are filled in. Counters come from the caller, since they outlive tables.
@@ -42,6 +45,7 @@ func compile(c *Config, counters func(r *Route) (*clusterState, *routeCounters))
 	for i := range c.Routes {
 		r := &route{Route: &c.Routes[i], index: uint32(i), strip: strings.TrimRight(c.Routes[i].StripPrefix, "/")}
 		r.cluster, r.stats = counters(r.Route)
+		r.logged = access.Line(nil).Text("route", r.Name).Text("cluster", r.cluster.name).Fields()
 		byHost, host := t.exact, strings.ToLower(r.Host)
 		p := t.any
 		if host != "" {

@@ -19,6 +19,8 @@ type tunnel struct {
 	idle time.Duration
 	last atomic.Int64 // when anything came from either side, in Unix nanoseconds
 	over atomic.Bool  // one way has failed
+
+	in, out int64 // bytes that came from the client, and that went to it
 }
 
 // tunnel answers with the endpoint's 101 and passes on what comes after it, until both sides have ended, one has failed, or
@@ -34,9 +36,10 @@ func (x *exchange) tunnel() {
 		t := &tunnel{up: x.up, idle: x.table.TunnelTimeout}
 		t.last.Store(time.Now().UnixNano())
 		var wg sync.WaitGroup
-		wg.Go(func() { t.pass(endpoint, client, sent) })
-		t.pass(client, endpoint, early)
+		wg.Go(func() { t.pass(endpoint, client, sent, &t.in) })
+		t.pass(client, endpoint, early, &t.out)
 		wg.Wait()
+		x.heard, x.sent = t.in, t.out
 	}
 	x.up.Abort()
 	x.up = nil
@@ -47,9 +50,9 @@ func (x *exchange) tunnel() {
 	x.finish()
 }
 
-// pass passes what from sends, after what it has sent early, to to, and then the end of it. A failure ends both.
-func (t *tunnel) pass(to, from tunnelEnd, early []byte) {
-	if err := t.copy(to, from, early); err != nil {
+// pass passes what from sends, after what it has sent early, to to, counted on n, and then the end of it. A failure ends both.
+func (t *tunnel) pass(to, from tunnelEnd, early []byte, n *int64) {
+	if err := t.copy(to, from, early, n); err != nil {
 		t.over.Store(true)
 		_ = to.SetDeadline(time.Unix(1, 0))
 		_ = from.SetDeadline(time.Unix(1, 0))
@@ -72,11 +75,12 @@ var (
 	errOver = errors.New("the other way has failed, or the endpoint is to be free of tunnels")
 )
 
-func (t *tunnel) copy(to, from tunnelEnd, early []byte) error {
+func (t *tunnel) copy(to, from tunnelEnd, early []byte, n *int64) error {
 	if len(early) > 0 {
 		if _, err := to.Write(early); err != nil {
 			return err
 		}
+		*n += int64(len(early))
 	}
 	for {
 		last := time.Unix(0, t.last.Load())
@@ -87,7 +91,7 @@ func (t *tunnel) copy(to, from tunnelEnd, early []byte) error {
 		if t.over.Load() || t.up.Ended() { // after that deadline, for it may have replaced the one that was to tell
 			return errOver
 		}
-		err := t.piece(to, from)
+		err := t.piece(to, from, n)
 		switch {
 		case err == io.EOF:
 			return nil
@@ -104,7 +108,7 @@ const tunnelBuffer = 16 << 10
 var tunnelBuffers = sync.Pool{New: func() any { return new([tunnelBuffer]byte) }}
 
 // piece passes on what one read brings.
-func (t *tunnel) piece(to, from tunnelEnd) error {
+func (t *tunnel) piece(to, from tunnelEnd, total *int64) error {
 	var tcp *socket.Conn // to wait on without a buffer: an idle tunnel has none
 	switch c := from.(type) {
 	case *socket.Conn:
@@ -128,6 +132,7 @@ func (t *tunnel) piece(to, from tunnelEnd) error {
 		if _, werr := to.Write(buf[:n]); werr != nil {
 			return werr
 		}
+		*total += int64(n)
 		t.last.Store(time.Now().UnixNano())
 	}
 	return err

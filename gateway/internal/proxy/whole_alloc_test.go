@@ -30,12 +30,13 @@ func (p *busybody) Pick(r *policies.Request, _ *policies.View) int {
 func (p *busybody) Observe(*policies.View, policies.Feedback) { p.heard++ }
 
 // TestProxiedGetAllocatesNothing sends whole requests, one that is bound by a cookie and one that is about to be, to a
-// cluster of several parts whose endpoint reports its load.
+// cluster of several parts whose endpoint reports its load, with an access log.
 func TestProxiedGetAllocatesNothing(t *testing.T) {
 	address := cheapest(t, gatewaytest.Answer(200, "hello", "Date: Thu, 01 Jan 1970 00:00:00 GMT", "Server: null",
 		"Endpoint-Load-Metrics: TEXT cpu_utilization=0.5, rps=10"))
 	p := new(busybody)
-	g := startAt(t, options{policy: p, sticky: sticky, config: Config{ExplainToken: "s3cret"}, split: policies.Split{OwnZone: true}, instance: zonesHereAndThere}, address, address)
+	l, _ := logged(t)
+	g := startAt(t, options{policy: p, sticky: sticky, config: Config{ExplainToken: "s3cret", Access: l, AccessQuery: true}, split: policies.Split{OwnZone: true}, instance: zonesHereAndThere}, address, address)
 	if n := len(g.cluster.Load().View.Parts); n != 1 {
 		t.Fatalf("%d parts", n)
 	}
@@ -47,7 +48,7 @@ func TestProxiedGetAllocatesNothing(t *testing.T) {
 	defer c.Close()
 	buf := make([]byte, 16<<10)
 	for name, cookie := range map[string]string{"bound": string(token), "unbound": "lb=x"} {
-		request := []byte("GET /a HTTP/1.1\r\nHost: a\r\nWeir-Explain: guess\r\nCookie: " + cookie + "\r\n\r\n")
+		request := []byte("GET /a?b HTTP/1.1\r\nHost: a\r\nUser-Agent: \"x\"\r\nWeir-Explain: guess\r\nCookie: " + cookie + "\r\n\r\n")
 		do := func() {
 			if _, err := c.Write(request); err != nil {
 				t.Fatal(err)
