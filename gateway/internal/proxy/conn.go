@@ -51,6 +51,7 @@ type conn struct {
 	number   uint16 // of the listener
 
 	tls        *tls.Conn    // nil without TLS
+	records    records      // of it, that have come
 	version    string       // of TLS
 	early      []byte       // read, but not yet by whom it is for
 	protocol   string       // that it speaks, once it has shaken hands
@@ -146,9 +147,23 @@ func (c *conn) Read(p []byte) (int, error) {
 		return 0, os.ErrDeadlineExceeded
 	}
 	n, err := c.stream().Read(p)
-	if n > 0 && was == waiting {
-		c.begun = true
-		c.phase.CompareAndSwap(uint32(waiting), uint32(heading))
+	if c.tls != nil {
+		if n > 0 && n < len(p) {
+			c.records.read()
+		}
+		if was == waiting && n == 0 && isTimeout(err) && !c.parkable() && now() < c.idleBy {
+			_ = c.TCPConn.SetReadDeadline(at(c.idleBy)) // a part of a record has come
+			c.readBy = c.idleBy
+			n, err = c.tls.Read(p)
+		}
+	}
+	if was == waiting {
+		if n > 0 {
+			c.begun = true
+			c.phase.CompareAndSwap(uint32(waiting), uint32(heading))
+		} else {
+			c.park = c.parks(err)
+		}
 	}
 	if err == io.EOF && was == busy {
 		err = io.ErrUnexpectedEOF
@@ -173,7 +188,7 @@ func (c *conn) armWait(t *table) {
 
 // await waits for the first byte of a request, and reports false if none comes. It may be wrong: then Read waits.
 func (c *conn) await() bool {
-	if c.tls != nil || len(c.early) > 0 {
+	if len(c.early) > 0 || c.tls != nil && !c.records.none() {
 		return true
 	}
 	c.armWait(c.server.table.Load())

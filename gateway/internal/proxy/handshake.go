@@ -46,11 +46,14 @@ func (c *conn) Handshake() error {
 // secure ends TLS here. Without it the connection is only to be closed.
 func (c *conn) secure(config *tls.Config) {
 	c.protocol = speaksNothing
-	t := tls.Server(wire{c}, config)
+	t := tls.Server(followed{wire{c}}, config)
 	_ = c.TCPConn.SetDeadline(time.Now().Add(c.server.table.Load().HeaderTimeout))
 	if err := t.Handshake(); err != nil {
 		c.server.stats.handshakes.Add(1)
 		return
+	}
+	if t.ConnectionState().Version == tls.VersionTLS13 {
+		c.records.read() // the client's Finished, at least
 	}
 	_ = c.TCPConn.SetDeadline(time.Time{})
 	c.tls, c.scheme = t, "https"

@@ -102,7 +102,6 @@ func (l *http1) next() bool {
 func (l *http1) unreadable(err error) {
 	c := l.c
 	if c.is(waiting) || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
-		c.park = c.is(waiting) && c.parks(err)
 		return // nothing came, or nobody is left: there is no one to answer
 	}
 	id := badRequest

@@ -73,7 +73,7 @@ func noting(config *tls.Config) *tls.Config {
 				serves = c
 			}
 		}
-		hello.Conn.(wire).shown = shownBy(serves, hello)
+		hello.Conn.(followed).shown = shownBy(serves, hello)
 		return serves, nil
 	}
 	return noted

@@ -87,8 +87,10 @@ func (p *parking) close() {
 	}
 }
 
-// parkable reports whether c may wait for requests in the parking. What TLS has read already cannot be seen from outside.
-func (c *conn) parkable() bool { return c.tls == nil && c.server.parked.watch != nil }
+// parkable reports whether c may wait for requests in the parking: not if a part of one has come already.
+func (c *conn) parkable() bool {
+	return c.server.parked.watch != nil && (c.tls == nil || c.records.none())
+}
 
 // parks reports whether a wait for a request that has ended so goes on in the parking.
 func (c *conn) parks(err error) bool { return isTimeout(err) && c.parkable() && now() < c.idleBy }

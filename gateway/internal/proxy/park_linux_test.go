@@ -1,9 +1,14 @@
 package proxy
 
 import (
+	"bufio"
 	"context"
+	"crypto/tls"
 	"fmt"
+	"io"
 	"math/rand/v2"
+	"net"
+	"net/http"
 	"runtime"
 	"sync"
 	"testing"
@@ -90,6 +95,45 @@ func TestConnectionsThatWaitAreParked(t *testing.T) {
 			t.Errorf("another one got %d", r.StatusCode)
 		}
 	})
+	t.Run("with TLS too, also when a part of a record wakes one", func(t *testing.T) {
+		g, config := secured(t, options{}, gatewaytest.NewEndpoint(t, ok))
+		tcp, err := net.Dial("tcp", g.address)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer tcp.Close()
+		slow := &twoWrites{Conn: tcp}
+		c := tls.Client(slow, config)
+		defer c.Close()
+		br := bufio.NewReader(c)
+		ask := func() {
+			t.Helper()
+			_ = c.SetReadDeadline(time.Now().Add(10 * time.Second))
+			if _, err := io.WriteString(c, gatewaytest.Head("GET", "/")); err != nil {
+				t.Fatal(err)
+			}
+			r, err := http.ReadResponse(br, nil)
+			if err != nil || r.StatusCode != 200 {
+				t.Fatalf("got %v, %v", r, err)
+			}
+			_, _ = io.Copy(io.Discard, r.Body)
+		}
+		ask()
+		for range 2 {
+			g.parkedAll(1)
+			ask()
+		}
+		g.parkedAll(1)
+		slow.between = func() {
+			_ = tcp.SetReadDeadline(time.Now().Add(3 * parkAfter))
+			if n, err := tcp.Read(make([]byte, 1)); n != 0 || !isTimeout(err) {
+				t.Errorf("half a record: got %d bytes, %v; want patience", n, err)
+			}
+			_ = tcp.SetReadDeadline(time.Now().Add(10 * time.Second))
+			slow.between = nil
+		}
+		ask()
+	})
 	t.Run("a server that shuts down closes them", func(t *testing.T) {
 		g := start(t, options{}, gatewaytest.NewEndpoint(t, ok))
 		c := g.dial()
@@ -126,4 +170,23 @@ func TestHammerOfParking(t *testing.T) {
 		})
 	}
 	wg.Wait()
+}
+
+// twoWrites makes two writes of each, if there is something to do between them.
+type twoWrites struct {
+	net.Conn
+	between func()
+}
+
+func (c *twoWrites) Write(p []byte) (int, error) {
+	if c.between == nil {
+		return c.Conn.Write(p)
+	}
+	n, err := c.Conn.Write(p[:len(p)/2])
+	if err != nil {
+		return n, err
+	}
+	c.between()
+	m, err := c.Conn.Write(p[n:])
+	return n + m, err
 }
