@@ -152,6 +152,7 @@ type upload struct {
 	x      *exchange
 	up     *upstream.Conn
 	perTry time.Duration
+	pause  time.Duration // that the client may make
 	over   chan struct{}
 
 	mu   sync.Mutex
@@ -162,7 +163,7 @@ type upload struct {
 }
 
 func (x *exchange) startUpload(d time.Duration) {
-	u := &upload{x: x, up: x.up, perTry: d, over: make(chan struct{})}
+	u := &upload{x: x, up: x.up, perTry: d, pause: x.pause(), over: make(chan struct{})}
 	if x.expects && !x.continued {
 		u.wait = make(chan struct{})
 	}
@@ -256,10 +257,11 @@ func (u *upload) run(wait chan struct{}) {
 			}
 			wait = nil
 		}
-		u.armRead(u.perTry + u.x.table.BodyTimeout) // the client may be slow; that is not the endpoint's fault
+		u.armRead(u.perTry + u.pause) // the client may be slow; that is not the endpoint's fault
 		n, err := b.Read(block)
 		if n > 0 {
 			b.keep(block[:n])
+			u.renew()
 		}
 		wire = u.frame(wire[:0], block[:n])
 		switch {
@@ -288,6 +290,18 @@ func (u *upload) armRead(d time.Duration) {
 	u.mu.Unlock()
 }
 
+// renew lets a call of gRPC go on that has its head: it may be silent for long, but one side has just said something.
+func (u *upload) renew() {
+	if !u.x.grpc {
+		return
+	}
+	u.mu.Lock()
+	if u.head {
+		u.up.Renew(u.pause)
+	}
+	u.mu.Unlock()
+}
+
 // answered notes that the head of the response is in. If the last of the body is just being written, it waits for that,
 // so that an answer in the same moment is not taken for an early one.
 func (u *upload) answered() {
@@ -296,22 +310,36 @@ func (u *upload) answered() {
 	refused := u.wait != nil
 	u.proceed()
 	u.mu.Unlock()
-	if !u.last.Load() && !refused {
-		return
+	if (u.last.Load() || refused) && u.endsSoon() {
+		u.x.upload = nil
 	}
+}
+
+// endsSoon waits a little for the upload to end, and reports whether it did.
+func (u *upload) endsSoon() bool {
 	late := time.NewTimer(100 * time.Millisecond)
 	defer late.Stop()
 	select {
 	case <-u.over:
-		u.x.upload = nil
+		return true
 	case <-late.C:
+		return false
 	}
 }
 
-// joinUpload waits for the upload to end. It may wait for the client, but no longer than the client may pause.
+// joinUpload waits for the upload of an attempt that has failed to end. It may wait for the client, but no longer than the client
+// may pause. A client of gRPC may for hours: it is told at once, and the rest of what it has to say is not waited for.
 func (x *exchange) joinUpload() {
-	x.upload.end()
-	<-x.upload.over
+	u, b := x.upload, &x.body
+	u.end()
+	if x.grpc && !u.endsSoon() {
+		x.down.interrupt()
+		if <-u.over; isTimeout(b.err) {
+			b.err = nil // it was not the client's doing
+		}
+		b.lost = true
+	}
+	<-u.over
 	x.upload = nil
 }
 

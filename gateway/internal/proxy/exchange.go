@@ -42,6 +42,7 @@ type perRequest struct {
 	expects   bool // the client waits for a 100 before it sends the body
 	continued bool // it was told to go on; the upload's mu guards it while there is one
 	grpc      bool
+	lasts     bool          // as long as both sides like: a call of gRPC, or a stream of events
 	timeout   time.Duration // until the head of the response
 	gone      bool          // the client is, and the attempt was ended for it
 	tunneled  bool
@@ -136,8 +137,8 @@ func (x *exchange) serve() {
 		return
 	}
 	x.admitted = true
-	if x.timeout = x.route.Timeout; x.http2 {
-		x.hearGRPC()
+	if x.timeout = x.route.Timeout; x.grpc {
+		x.hearDeadline()
 	}
 	if x.body.limit = x.table.MaxBody; x.body.limit > 0 && x.body.length > x.body.limit {
 		x.refuse(largeBody, 0)

@@ -2,7 +2,9 @@ package proxy
 
 import (
 	"bytes"
+	"net/http"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/valyala/fasthttp"
@@ -19,19 +21,20 @@ const (
 	grpcDataLoss         = 15
 )
 
+const grpcType = "application/grpc"
+
 var (
-	grpcType        = []byte("application/grpc")
 	grpcStatusName  = []byte("Grpc-Status")
 	grpcMessageName = []byte("Grpc-Message")
 )
 
-// hearGRPC notes that the request is one of gRPC, and how long its client waits (grpc/grpc: doc/PROTOCOL-HTTP2.md).
-func (x *exchange) hearGRPC() {
-	l := x.head.find("content-type")
-	if l == nil || !bytes.HasPrefix(x.head.value(l), grpcType) || x.method != policies.MethodPost {
-		return
-	}
-	x.grpc = true
+// isGRPC reports whether a request is a call of gRPC (grpc/grpc: doc/PROTOCOL-HTTP2.md).
+func isGRPC(r *http.Request) bool {
+	return r.Method == http.MethodPost && strings.HasPrefix(r.Header.Get("Content-Type"), grpcType)
+}
+
+// hearDeadline notes how long the client of a call waits.
+func (x *exchange) hearDeadline() {
 	if l := x.head.find("grpc-timeout"); l != nil {
 		if d, ok := grpcTimeout(x.head.value(l)); ok {
 			x.timeout = min(x.timeout, d)
@@ -92,7 +95,7 @@ func grpcAnswer(h *fasthttp.ResponseHeader, id problemID, status int) {
 		code = grpcInternal
 	}
 	h.SetStatusCode(fasthttp.StatusOK)
-	h.SetContentTypeBytes(grpcType)
+	h.SetContentType(grpcType)
 	h.SetBytesKV(grpcStatusName, strconv.AppendInt(nil, int64(code), 10))
 	h.SetBytesKV(grpcMessageName, []byte(problems[id].Title))
 }

@@ -116,7 +116,7 @@ type stream2 struct {
 	w       http.ResponseWriter
 	r       *http.Request
 	control *http.ResponseController
-	timeout time.Duration // of a read of the body
+	timeout time.Duration // of a read of the body; 0 is none
 	left    int64         // of a body whose length was said
 
 	raw    []byte
@@ -163,6 +163,9 @@ func (c *conn) serveStream(w http.ResponseWriter, r *http.Request) {
 		x.header = nil
 		x.give(true)
 		return
+	}
+	if isGRPC(r) {
+		x.grpc, x.lasts, l.timeout = true, true, 0 // see upload.run
 	}
 	x.handle(c)
 	if l.broken || l.begun {
@@ -222,7 +225,9 @@ func (l *stream2) read(x *exchange) bool {
 // Read reads the request's body. The last of a body whose length was said is not there before the end of the stream is: until
 // then more of it may come, or trailers that are bad, which make the request malformed (RFC 9113, section 8.1.1).
 func (l *stream2) Read(p []byte) (int, error) {
-	_ = l.control.SetReadDeadline(time.Now().Add(l.timeout))
+	if l.timeout > 0 {
+		_ = l.control.SetReadDeadline(time.Now().Add(l.timeout))
+	}
 	n, err := l.r.Body.Read(p)
 	if l.left -= int64(n); l.left == 0 && n > 0 && err == nil {
 		var none [1]byte

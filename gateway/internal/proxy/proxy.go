@@ -43,12 +43,13 @@ type Config struct {
 
 	HeaderTimeout time.Duration // from the first byte of a request to the end of its head; default 10 s
 	IdleTimeout   time.Duration // between requests on a connection; default 60 s
-	TunnelTimeout time.Duration // without anything from either side of a tunnel (WebSocket); default 1 h
+	// TunnelTimeout is without anything from either side of a tunnel (WebSocket), a call of gRPC or a stream of events; default 1 h.
+	TunnelTimeout time.Duration
 	// HalfClose: clients that close their side of a connection still want their answer. Otherwise they are gone, and what
 	// they asked for is given up.
 	HalfClose bool
 
-	BodyTimeout time.Duration // without progress of a body, either way; default 60 s
+	BodyTimeout time.Duration // without progress of any other body, either way; default 60 s
 }
 
 // Route sends the requests it matches to a cluster. Of the routes that match, the one with the most specific host wins,

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"io"
+	"time"
 
 	"github.com/valyala/fasthttp"
 	"github.com/weir-lb/weir/gateway/internal/upstream"
@@ -38,6 +39,7 @@ func (x *exchange) respond() {
 	x.stream = stream{x: x}
 	if bytes.HasPrefix(h.ContentType(), eventStream) {
 		x.up.Lasts()
+		x.lasts = true
 	}
 	if x.upload == nil {
 		x.down.watch(x.up)
@@ -77,6 +79,14 @@ func (x *exchange) cutOff() {
 	x.finish()
 }
 
+// pause is how long a body may pause.
+func (x *exchange) pause() time.Duration {
+	if x.lasts {
+		return x.table.TunnelTimeout
+	}
+	return x.table.BodyTimeout
+}
+
 // stream is a response's body on its way to the client.
 type stream struct {
 	x   *exchange
@@ -85,7 +95,7 @@ type stream struct {
 
 // Read reads what the endpoint sends.
 func (s *stream) Read(p []byte) (int, error) {
-	s.x.up.ArmRead(s.x.table.BodyTimeout)
+	s.x.up.ArmRead(s.x.pause())
 	n, err := s.x.up.Read(p)
 	s.x.sent += int64(n)
 	if err != nil && !errors.Is(err, io.EOF) {

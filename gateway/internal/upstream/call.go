@@ -55,7 +55,7 @@ func (p *Pool) takeCall(ctx context.Context, d time.Duration) (*Conn, error) {
 	}
 	k := &call{on: on, interim: make(chan *fasthttp.ResponseHeader, maxInterim+1), answered: make(chan struct{})}
 	k.ctx, k.cancel = context.WithCancelCause(context.Background())
-	k.timer = time.AfterFunc(d-time.Duration(now()-began), func() { k.cancel(errTimeUp) })
+	k.timer = time.AfterFunc(d-time.Duration(now()-began), func() { k.giveUp(errTimeUp) })
 	c := &Conn{pool: p, call: k, reused: on.used.Swap(true)}
 	if c.reused {
 		p.reuses.Add(1)
@@ -319,9 +319,12 @@ func (k *call) failure(err error, late policies.Class) error {
 	return &Error{Class: policies.Reset, Err: err}
 }
 
-// interrupt makes the engine give the stream up. As long as it waits for more of a body it does not look at the context.
-func (k *call) interrupt() {
-	k.cancel(context.Canceled)
+// interrupt makes reads and writes fail.
+func (k *call) interrupt() { k.giveUp(context.Canceled) }
+
+// giveUp makes the engine give the stream up. As long as it waits for more of a body it does not look at the context.
+func (k *call) giveUp(cause error) {
+	k.cancel(cause)
 	if b := k.sending.Load(); b != nil {
 		_ = b.Close()
 	}

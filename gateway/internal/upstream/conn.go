@@ -146,6 +146,13 @@ func (c *Conn) ArmRead(d time.Duration) {
 	}
 }
 
+// Renew lets a Read on a stream of HTTP/2 that is waiting wait for d from now. Who writes may call it.
+func (c *Conn) Renew(d time.Duration) {
+	if c.call != nil {
+		c.call.timer.Reset(d)
+	}
+}
+
 // ArmWrite bounds writes to d from now, or up to 33/32 of it.
 func (c *Conn) ArmWrite(d time.Duration) {
 	if c.call != nil {
