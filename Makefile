@@ -7,7 +7,7 @@ LDFLAGS := -s -w -X github.com/weir-lb/weir/internal/cli.version=$(VERSION)
 PEERS  := weir-p2c,weir-wasm,haproxy-rr,haproxy,haproxy-lua,nginx-rr,nginx-lua,caddy-rr,reverseproxy
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo run test check race fuzz bench sim torture testssl slow-clients chaos bench-peers bench-peers-quick bench-growth pgo plugins tools
+.PHONY: help build demo run test check race fuzz bench sim torture testssl slow-clients streaming chaos bench-peers bench-peers-quick bench-growth pgo plugins tools
 
 help: ## show this
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-17s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -59,6 +59,9 @@ testssl: ## benchmarks/results/testssl.txt: testssl.sh against the defaults of T
 
 slow-clients: ## benchmarks/results/slow-clients.txt: what 2,000 slow clients cost a normal one
 	$(GO) test -count=1 -run '^TestSlowClientsHoldNobodyUp$$' ./benchmarks/clients -args -slow=$(CURDIR)/benchmarks/results/slow-clients.txt
+
+streaming: ## benchmarks/results/streaming.txt: how late pieces of streams come, and what bodies of 10 GiB cost; ten minutes
+	$(GO) test -count=1 -timeout=60m -run '^TestStreaming$$' ./benchmarks/clients -args -streaming=$(CURDIR)/benchmarks/results/streaming.txt
 
 CHAOS_CADDY ?= $(HOME)/.cache/weir-chaos/caddy
 CHAOS := $(GO) run ./benchmarks/chaos/run
