@@ -48,6 +48,7 @@ var (
 	mTunnels     = family(gauge, "weir_tunnels", "Open tunnels (WebSocket).")
 	mUnproxied   = family(counter, "weir_proxy_headers_refused_total", "Connections of trusted peers closed for want of a good PROXY header.")
 	mHandshakes  = family(counter, "weir_tls_handshake_failures_total", "TLS handshakes with clients that failed.")
+	mFloods      = family(counter, "weir_http2_floods_total", "Connections of HTTP/2 ended for frames that only make work, by their kind (reset, settings, data, continuation, ping).", "kind")
 	mTurnedAway  = family(counter, "weir_connections_refused_total", "Connections closed because their client had as many as it may have.")
 	mClients     = family(gauge, "weir_client_connections", "Connections from clients.")
 	mUp          = family(gauge, "weir_endpoint_up", "1 if the endpoint gets traffic, 0.5 if degraded.", "cluster", "endpoint")
@@ -92,7 +93,7 @@ var (
 )
 
 var families = []*metric{
-	mRequests, mDuration, mAttempts, mRetries, mHedges, mRejected, mAborted, mGone, mTunnels, mUnproxied, mHandshakes, mTurnedAway, mClients, mUp, mInflight, mEWMA, mEjections, mPicked,
+	mRequests, mDuration, mAttempts, mRetries, mHedges, mRejected, mAborted, mGone, mTunnels, mUnproxied, mHandshakes, mFloods, mTurnedAway, mClients, mUp, mInflight, mEWMA, mEjections, mPicked,
 	mEndpoints, mEnded, mPanic, mRedundancy, mCapacity, mMoves, mTierShare, mImpossible, mAge, mConnections, mLeases, mPicks, mFuel, mPickSeconds, mFailures, mUnheard, mRecreated, mQuarantined,
 	mRefused, mInfo, mGuest, mShadowPicks, mShadowShare, mEvents, mMissed, mEngine, mExpiry,
 	mCertFiles, mCertStale, mLogged, mUnlogged, mReloads, mReloaded, mBuild,
@@ -191,6 +192,9 @@ func (c collection) data(s proxy.Stats) {
 	c.add(mGone, float64(s.ClientsGone))
 	c.add(mTunnels, float64(s.Tunnels))
 	c.add(mUnproxied, float64(s.Introductions))
+	for kind, n := range s.Floods {
+		c.add(mFloods, float64(n), kind)
+	}
 	c.add(mHandshakes, float64(s.Handshakes))
 	c.add(mTurnedAway, float64(s.TurnedAway))
 	c.add(mClients, float64(s.Connections))

@@ -13,10 +13,14 @@ const (
 	settingLen   = 6  // section 6.5.1
 
 	dataType     = 0x0
+	headersType  = 0x1
 	resetType    = 0x3
 	settingsType = 0x4
+	pingType     = 0x6
+	moreType     = 0x9 // CONTINUATION
 	ackFlag      = 0x1 // of SETTINGS
 	endFlag      = 0x1 // of DATA
+	blockEndFlag = 0x4 // of HEADERS and CONTINUATION
 )
 
 // What a client may send at most of frames that bring nothing and make work: resets of its requests, SETTINGS, and DATA without
@@ -39,10 +43,22 @@ type frames struct {
 	buf  []byte // the frame, until it is known
 	out  []byte // of buf, what is to be read
 	idle int64  // when the idle frames so far will be forgotten, as now counts
+
+	block int // length of a block of fields that has not ended
+	pings int // in a row
+	suspicion
+	floods *floods
 }
 
-func newFrames(r io.Reader) *frames {
-	return &frames{r: r, left: prefaceLen, want: frameHeadLen, buf: make([]byte, frameHeadLen)}
+func newFrames(r io.Reader, counts *floods) *frames {
+	return &frames{r: r, left: prefaceLen, want: frameHeadLen, buf: make([]byte, frameHeadLen), floods: counts}
+}
+
+// end counts the connection, which the engine has ended or the client, if it was for a flood.
+func (f *frames) end() {
+	if k := f.Swap(uint32(noFlood)); k != uint32(noFlood) {
+		f.floods[k].Add(1)
+	}
 }
 
 // Read implements io.Reader.
@@ -78,9 +94,22 @@ func (f *frames) heard() error {
 	if h[3] == resetType || h[3] == settingsType || h[3] == dataType && n == 0 && h[4]&endFlag == 0 {
 		t := now()
 		if f.idle = max(f.idle, t) + idleCost; f.idle > t+idleBurst {
+			f.floods[map[byte]flood{dataType: dataFlood, resetType: resetFlood, settingsType: settingsFlood}[h[3]]].Add(1)
 			return errFlood
 		}
 	}
+	switch h[3] {
+	case headersType, moreType:
+		f.block, f.pings = f.block+n, 0
+		if h[4]&blockEndFlag != 0 {
+			f.block = 0
+		}
+	case pingType:
+		f.pings++
+	default:
+		f.pings = 0
+	}
+	f.of(f.block, f.pings)
 	if h[3] == settingsType && h[4]&ackFlag == 0 && n > settingLen && n%settingLen == 0 && n <= maxFrame {
 		f.want += n
 		if cap(f.buf) < f.want {

@@ -25,7 +25,7 @@ func TestSettingsThatComeAgainAreTheLast(t *testing.T) {
 		for name, r := range map[string]io.Reader{
 			"at once": bytes.NewReader([]byte(all)), "byte by byte": iotest.OneByteReader(bytes.NewReader([]byte(all))),
 		} {
-			got, err := io.ReadAll(newFrames(r))
+			got, err := io.ReadAll(newFrames(r, new(floods)))
 			if want := preface2 + q.want + ping + q.want; string(got) != want || err != nil {
 				t.Errorf("%q %s: got %q, %v; want %q", q.sent, name, got, err, want)
 			}
@@ -36,7 +36,7 @@ func TestSettingsThatComeAgainAreTheLast(t *testing.T) {
 func TestFramesThatAreCutOffAreAnError(t *testing.T) {
 	broken := errors.New("broken")
 	for _, sent := range []string{preface2[:5], preface2 + "\x00\x00", preface2 + frame(4, 0, 0, "123456789012")[:15], preface2 + frame(0, 0, 1, "abc")[:10]} {
-		if _, err := io.ReadAll(newFrames(io.MultiReader(bytes.NewReader([]byte(sent)), iotest.ErrReader(broken)))); err != broken {
+		if _, err := io.ReadAll(newFrames(io.MultiReader(bytes.NewReader([]byte(sent)), iotest.ErrReader(broken)), new(floods))); err != broken {
 			t.Errorf("%q: got %v", sent, err)
 		}
 	}

@@ -32,6 +32,11 @@ func (s *Server) http2() func(net.Conn) error {
 		HTTP2: &http.HTTP2Config{
 			MaxConcurrentStreams: maxStreams, MaxReadFrameSize: maxFrame,
 			MaxReceiveBufferPerConnection: connWindow, MaxReceiveBufferPerStream: streamWindow,
+			CountError: func(what string) {
+				if what == "too_many_early_resets" { // it may find them before we do
+					s.stats.floods[resetFlood].Add(1)
+				}
+			},
 			SendPingTimeout: 30 * time.Second, PingTimeout: 15 * time.Second, WriteByteTimeout: writeTimeout,
 		},
 		MaxHeaderBytes: headBuffer,
@@ -52,7 +57,7 @@ func (s *Server) http2() func(net.Conn) error {
 		_ = c.SetDeadline(time.Time{})
 		c.readBy, c.writeBy = 0, 0
 		c.enter(multiplexed)
-		p := plain{c, newFrames(c), make(chan struct{}), new(sync.Once)}
+		p := plain{c, newFrames(c, &s.stats.floods), make(chan struct{}), new(sync.Once)}
 		select {
 		case handed.conns <- p:
 			<-p.closed
@@ -102,7 +107,10 @@ type plain struct {
 func (p plain) Read(b []byte) (int, error)  { return p.frames.Read(b) }
 func (p plain) Write(b []byte) (int, error) { return p.c.Write(b) }
 func (p plain) Close() error {
-	p.once.Do(func() { close(p.closed) }) // fasthttp closes the connection
+	p.once.Do(func() {
+		p.frames.end()
+		close(p.closed) // fasthttp closes the connection
+	})
 	return nil
 }
 func (p plain) LocalAddr() net.Addr                { return p.c.LocalAddr() }

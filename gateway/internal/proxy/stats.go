@@ -26,6 +26,7 @@ type serverCounters struct {
 	aborted       counter // responses that were cut off
 	clientsGone   counter // clients that went away before they had their answer
 	tunnels       gauge   // open ones
+	floods        floods
 	handshakes    counter // TLS handshakes that failed
 	turnedAway    counter // connections of clients that had as many as they may
 	introductions counter // PROXY headers that were missing or bad
@@ -95,6 +96,7 @@ type Stats struct {
 	Aborted       uint64            // responses that were cut off, by either side
 	ClientsGone   uint64            // before they had their answer
 	Tunnels       int64             // open ones
+	Floods        map[string]uint64 // connections of HTTP/2 ended for frames that only make work, by their kind
 	Handshakes    uint64            // TLS handshakes that failed
 	Introductions uint64            // connections of trusted peers that were closed for want of a good PROXY header
 	TurnedAway    uint64            // connections of clients that had as many as they may
@@ -141,8 +143,8 @@ func (s *Server) Stats() Stats {
 	st := Stats{
 		Rejected: map[string]uint64{}, Aborted: s.stats.aborted.Load(), Panics: s.stats.panics.Load(),
 		ClientsGone: s.stats.clientsGone.Load(), Tunnels: s.stats.tunnels.Load(), TurnedAway: s.stats.turnedAway.Load(), Handshakes: s.stats.handshakes.Load(),
-		Introductions: s.stats.introductions.Load(),
-		AcceptErrors:  s.stats.acceptErrors.Load(), Routes: []RouteStats{s.stats.unrouted.read()},
+		Introductions: s.stats.introductions.Load(), Floods: s.stats.floods.read(),
+		AcceptErrors: s.stats.acceptErrors.Load(), Routes: []RouteStats{s.stats.unrouted.read()},
 	}
 	for id := noProblem + 1; id < numProblems; id++ {
 		st.Rejected[problems[id].Name] = s.stats.rejected[id].Load()
