@@ -58,6 +58,23 @@ func TestTextsAreEscaped(t *testing.T) {
 	}
 }
 
+// TestEveryByteIsEscapedWhereverItIs puts each byte at each place of the eight that are looked at together.
+func TestEveryByteIsEscapedWhereverItIs(t *testing.T) {
+	for c := range 256 {
+		for at := range 17 {
+			text := []byte(strings.Repeat("~ z!", 5))
+			text[at] = byte(c)
+			want := string(text)
+			if c >= utf8.RuneSelf {
+				want = strings.ToValidUTF8(want, "\ufffd")
+			}
+			if got := object(t, Begin(nil, instant).Bytes("t", text).End())["t"]; got != want {
+				t.Fatalf("%q reads %q, want %q", text, got, want)
+			}
+		}
+	}
+}
+
 func TestTimesAreInUTC(t *testing.T) {
 	east := time.FixedZone("east", 3*3600)
 	for _, at := range []time.Time{instant, instant.Add(time.Second).In(east), instant.Add(-time.Hour), instant} { // one that took long has an old one

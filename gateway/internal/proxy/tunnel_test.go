@@ -82,6 +82,27 @@ func TestTunnel(t *testing.T) {
 			t.Errorf("got %q, %v", b, err)
 		}
 	})
+	t.Run("a client that resets it has not only ended its side", func(t *testing.T) {
+		e := gatewaytest.NewEndpoint(t, func(x *gatewaytest.Exchange) {
+			_ = x.ReadBody()
+			x.Send(switching)
+			for x.ReadRaw(1) != "" {
+			}
+			<-x.Stopped // it would go on
+		})
+		g := start(t, options{}, e)
+		for range 20 {
+			c := g.dial()
+			c.Send(websocket())
+			if r, err := c.Head("GET"); err != nil || r.StatusCode != 101 {
+				t.Fatal(r, err)
+			}
+			c.Send("a") // while that is passed on
+			_ = c.SetLinger(0)
+			_ = c.Close()
+		}
+		gatewaytest.Eventually(t, "no tunnel", func() bool { return g.Stats().Tunnels == 0 })
+	})
 	t.Run("an endpoint that answers otherwise is heard", func(t *testing.T) {
 		g := start(t, options{}, gatewaytest.NewEndpoint(t, gatewaytest.Respond(426, "no")))
 		c := g.dial()

@@ -20,7 +20,8 @@ type Conn struct {
 
 	ask, look, await func(fd uintptr) (done bool)
 
-	seen  State // by look
+	seen  State         // by look
+	told  syscall.Errno // to peek, and still to be told to a read: the kernel tells an error once
 	first [1]byte
 }
 
@@ -97,7 +98,10 @@ func (c *Conn) Ask(p []byte) (n int, err error) {
 }
 
 func (c *Conn) receive(fd uintptr) (done bool) {
-	n, err := receive(fd, c.in.p, 0)
+	n, err := 0, c.told
+	if c.told = 0; err == 0 {
+		n, err = receive(fd, c.in.p, 0)
+	}
 	switch {
 	case err == syscall.EAGAIN:
 		return false
@@ -152,7 +156,10 @@ func (c *Conn) peek(fd uintptr) State {
 	switch {
 	case err == syscall.EAGAIN:
 		return Quiet
-	case err != 0 || n == 0:
+	case err != 0:
+		c.told = err
+		return Gone
+	case n == 0:
 		return Gone
 	}
 	return Readable

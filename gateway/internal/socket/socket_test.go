@@ -24,26 +24,34 @@ const patience = 20 * time.Second
 // pair returns a connection of this package, and its peer as usual.
 func pair(t testing.TB) (*socket.Conn, *net.TCPConn) {
 	t.Helper()
+	c, peer := tcpPair(t)
+	return socket.New(c), peer
+}
+
+// tcpPair returns both ends of a connection.
+func tcpPair(t testing.TB) (c, peer *net.TCPConn) {
+	t.Helper()
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer ln.Close()
-	c, err := net.Dial("tcp", ln.Addr().String())
+	one, err := net.Dial("tcp", ln.Addr().String())
 	if err != nil {
 		t.Fatal(err)
 	}
-	peer, err := ln.Accept()
+	other, err := ln.Accept()
 	if err != nil {
 		t.Fatal(err)
 	}
+	c, peer = one.(*net.TCPConn), other.(*net.TCPConn)
 	t.Cleanup(func() {
 		_ = c.Close()
 		_ = peer.Close()
 	})
 	_ = c.SetDeadline(time.Now().Add(patience))
 	_ = peer.SetDeadline(time.Now().Add(patience))
-	return socket.New(c.(*net.TCPConn)), peer.(*net.TCPConn)
+	return c, peer
 }
 
 func write(t testing.TB, c net.Conn, text string) {
@@ -143,6 +151,19 @@ func TestReadAndWrite(t *testing.T) {
 		var op *net.OpError
 		if !errors.As(err, &op) || op.Op != "write" || op.Source == nil || op.Addr == nil || !errors.Is(err, syscall.EPIPE) && !errors.Is(err, syscall.ECONNRESET) {
 			t.Errorf("%v", err)
+		}
+		for name, see := range map[string]func(*socket.Conn){
+			"looked at":  func(c *socket.Conn) { settled(t, c, socket.Gone) },
+			"waited for": func(c *socket.Conn) { _ = c.Await() },
+		} {
+			c, peer := pair(t)
+			_ = peer.SetLinger(0)
+			_ = peer.Close()
+			see(c)
+			see(c)
+			if n, err := c.Read(make([]byte, 1)); n != 0 || !errors.Is(err, syscall.ECONNRESET) {
+				t.Errorf("%s before: %d, %v", name, n, err)
+			}
 		}
 		c, peer = pair(t)
 		time.AfterFunc(10*time.Millisecond, func() {
