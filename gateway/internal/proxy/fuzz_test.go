@@ -99,6 +99,7 @@ func FuzzRequest(f *testing.F) {
 		"POST /a HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabcXX0\r\n\r\n",
 		"POST /a HTTP/1.1\r\nHost: a\r\nConnection: Content-Length\r\nContent-Length: 3\r\n\r\nabc",
 		"GET http://b/a HTTP/1.1\r\nHost: a\r\n\r\n", "OPTIONS * HTTP/1.1\r\nHost: [::1]:80\r\n\r\n",
+		"\nGET / HTTP/1.1\r\nHost: a\r\n\r\n\r\nGET /b HTTP/1.1\r\nHost: a\r\n\r\n",
 		"GET / HTTP/1.0\r\n\r\n", "GET /a%2f//b/./ HTTP/1.1\r\nHost: a%2d\r\nTE: trailers\r\nUpgrade: x\r\n\r\n",
 		"PUT /a HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 3\r\n\r\nabc",
 	} {
@@ -139,6 +140,7 @@ func FuzzRequest(f *testing.F) {
 			}
 			var want forwarded
 			for want.method == "" {
+				skipEmptyLines(br) // which net/http does not
 				r, err := http.ReadRequest(br)
 				if err != nil {
 					t.Fatalf("the endpoint got %+v; net/http finds no such request in what was sent: %v", s, err)
@@ -167,4 +169,15 @@ func FuzzRequest(f *testing.F) {
 			}
 		}
 	})
+}
+
+// skipEmptyLines reads the empty lines that may come before a request (RFC 9112, section 2.2).
+func skipEmptyLines(br *bufio.Reader) {
+	for {
+		b, _ := br.Peek(1)
+		if len(b) == 0 || b[0] != '\r' && b[0] != '\n' {
+			return
+		}
+		_, _ = br.Discard(1)
+	}
 }
