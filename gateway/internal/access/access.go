@@ -21,7 +21,7 @@ const (
 	maxWaiting = 64
 )
 
-// Log takes lines and writes them. Lines of one connection keep their order, others are in order but for about a second.
+// Log takes lines and writes them, in order but for about a second.
 type Log struct {
 	changed func(error)
 	shards  []shard
