@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"regexp"
 	"runtime"
 	"strconv"
 	"time"
@@ -99,8 +100,14 @@ var families = []*metric{
 	mCertFiles, mCertStale, mLogged, mUnlogged, mReloads, mReloaded, mBuild,
 }
 
+// collectorMetrics are those of the runtime that tell what the garbage collector takes, beside what is there anyway.
+var collectorMetrics = []collectors.GoRuntimeMetricsRule{
+	{Matcher: regexp.MustCompile(`^/cpu/classes/gc/total:cpu-seconds$`)},
+	{Matcher: regexp.MustCompile(`^/sched/pauses/total/gc:seconds$`)},
+}
+
 func (g *Gateway) register() {
-	g.registry.MustRegister(g, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	g.registry.MustRegister(g, collectors.NewGoCollector(collectors.WithGoCollectorRuntimeMetrics(collectorMetrics...)), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 }
 
 // Describe implements prometheus.Collector.

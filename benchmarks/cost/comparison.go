@@ -24,6 +24,9 @@ type Series struct {
 	Windows []Window `json:"windows"`
 	Bytes   bool     `json:"bytes,omitempty"` // the figure is of a MiB, not of a request
 
+	// Collector is of all windows, warming up, those that were taken again and the reading of metrics between them included. Of Weir alone.
+	Collector Collector `json:"collector,omitzero"`
+
 	title string
 }
 
@@ -104,12 +107,21 @@ func Compare(ctx context.Context, m *Meter, entrants []Entrant, loads []Load, ro
 				j = (j + round) % len(entrants)
 				l := loads[i]
 				l.Path = cmp.Or(entrants[j].Path, l.Path)
+				before, err := readCollector(ctx, entrants[j])
+				if err != nil {
+					return series, fmt.Errorf("%s: %w", entrants[j].Name, err)
+				}
 				w, err := m.Take(ctx, entrants[j].Target, &l)
 				if err != nil {
 					return series, fmt.Errorf("%s under %s: %w", entrants[j].Name, loads[i].Name, err)
 				}
+				after, err := readCollector(ctx, entrants[j])
+				if err != nil {
+					return series, fmt.Errorf("%s: %w", entrants[j].Name, err)
+				}
 				w.Round = round
 				s := series[i*len(entrants)+j]
+				s.Collector.add(before, after)
 				s.Windows = append(s.Windows, w)
 				fmt.Fprintf(log, "%2d/%d %-12s %-22s %8.2f us %7.0f/s  foreign %+.2f retaken %d failed %d\n",
 					round+1, rounds, s.Load, s.Peer, s.figure(&w), float64(w.Requests)/w.Elapsed.Seconds(), w.Foreign, w.Retaken, w.Failed)

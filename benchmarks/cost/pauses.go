@@ -7,7 +7,6 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"net/http"
 	"strconv"
 	"strings"
 )
@@ -22,16 +21,11 @@ type Pauses struct {
 
 // ReadPauses asks the admin API of a Weir.
 func ReadPauses(ctx context.Context, e Entrant) (Pauses, error) {
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+e.Admin+"/metrics", http.NoBody)
-	if err != nil {
-		return Pauses{}, err
-	}
-	response, err := http.DefaultClient.Do(request)
-	if err != nil {
-		return Pauses{}, err
-	}
-	defer response.Body.Close()
-	p, err := parsePauses(response.Body)
+	var p Pauses
+	err := scrape(ctx, e, func(r io.Reader) (err error) {
+		p, err = parsePauses(r)
+		return err
+	})
 	p.Peer = e.Name
 	return p, err
 }

@@ -58,7 +58,14 @@ func (r *Report) WriteText(w io.Writer) {
 		fmt.Fprintf(w, "%-*s %12.1f %12.1f %14.2f  (%d)\n", width, i.Peer, float64(i.Before)/(1<<20), float64(i.After)/(1<<20), i.KiB, i.Clients)
 	}
 	for _, p := range r.Pauses {
-		fmt.Fprintf(w, "\n%s stopped for its garbage collector %d times, %.1f ms in all; the last pauses: %s\n", p.Peer, p.Count, 1e3*p.Seconds, p.Quantiles)
+		var shares []string
+		for _, s := range r.Series {
+			if s.Peer == p.Peer {
+				shares = append(shares, fmt.Sprintf("%.2f %% (%s)", 100*s.Collector.Share(), s.Load))
+			}
+		}
+		fmt.Fprintf(w, "\n%s: of its CPU time the garbage collector had %s.\n", p.Peer, strings.Join(shares, ", "))
+		fmt.Fprintf(w, "%s stopped for its garbage collector %d times, %.1f ms in all; the last pauses: %s\n", p.Peer, p.Count, 1e3*p.Seconds, p.Quantiles)
 	}
 }
 

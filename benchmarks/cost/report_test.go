@@ -114,6 +114,26 @@ func TestPauses(t *testing.T) {
 	}
 }
 
+func TestCollector(t *testing.T) {
+	const page = "# HELP x\nprocess_cpu_seconds_total 40\ngo_cpu_classes_gc_total_cpu_seconds_total 0.5\nprocess_cpu_seconds 7\n"
+	before, err := parseCollector(strings.NewReader(page))
+	if want := (Collector{GC: 0.5, CPU: 40}); err != nil || before != want {
+		t.Errorf("got %+v, %v, want %+v", before, err, want)
+	}
+	if _, err := parseCollector(strings.NewReader("process_cpu_seconds_total 40\n")); err == nil {
+		t.Error("without the collector's: got no error")
+	}
+	var c Collector
+	if c.Share() != 0 {
+		t.Errorf("of nothing %v", c.Share())
+	}
+	c.add(before, Collector{GC: 1, CPU: 50})
+	c.add(before, Collector{GC: 1, CPU: 50})
+	if c.Share() != 0.05 {
+		t.Errorf("share %v of %+v, want 0.05", c.Share(), c)
+	}
+}
+
 // TestTLSAndIdleClients has the harness before a Weir of its own.
 func TestTLSAndIdleClients(t *testing.T) {
 	program := t.TempDir() + "/weir"
@@ -147,6 +167,9 @@ func TestTLSAndIdleClients(t *testing.T) {
 	}
 	if _, err := ReadPauses(t.Context(), weir); err != nil {
 		t.Error(err)
+	}
+	if c := series[0].Collector; c.CPU <= 0 || c.GC < 0 {
+		t.Errorf("collector %+v", c)
 	}
 }
 
