@@ -88,6 +88,17 @@ func BenchmarkRewrite(b *testing.B) {
 	}
 }
 
+// BenchmarkCount is what a request costs for the sake of metrics alone: its status, its latency, its attempt.
+func BenchmarkCount(b *testing.B) {
+	x := parsed(b)
+	b.ReportAllocs()
+	for b.Loop() {
+		x.route.cluster.attempts[x.outcome.Class].Add(1)
+		x.route.stats.count(200)
+		x.route.cluster.latency.observe(1e6)
+	}
+}
+
 // cheapest answers every read of a connection with the same response: it stands for an endpoint that costs nothing.
 func cheapest(b testing.TB, response string) string {
 	b.Helper()
