@@ -21,7 +21,7 @@ var counted = []struct {
 }{
 	{"gateway/internal/proxy", "Check", 4000},
 	{"gateway/internal/proxy", "Rewrite", 4000},
-	{"gateway/internal/proxy", "Count", 4000},
+	{"gateway/internal/proxy", "Count", 200000},
 	{"gateway/internal/proxy", "Log", 4000},
 	{"gateway/internal/proxy", "ProxiedGet/small", 4000},
 	{"gateway/internal/proxy", "ProxiedGet/browser", 4000},
