@@ -84,7 +84,7 @@ func streamer(t *testing.T, s *site, w way) *http.Client {
 }
 
 // streamSite is a gateway before an endpoint of streams that speaks HTTP/1, and HTTP/2 under /2.
-func streamSite(t *testing.T) *site {
+func streamSite(t *testing.T) (s *site, endpoint string) {
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	must(t, err)
 	e := &http.Server{Handler: streams(), Protocols: new(http.Protocols)}
@@ -96,7 +96,7 @@ func streamSite(t *testing.T) *site {
 		_ = e.Close()
 		<-served
 	})
-	s := &site{dir: t.TempDir()}
+	s = &site{dir: t.TempDir()}
 	ca := gatewaytest.NewAuthority(t, "clients of weir")
 	cert, key := ca.Issue(t, gatewaytest.Leaf{Common: "site", Names: []string{"localhost"}})
 	s.put(t, "site.pem", cert)
@@ -117,7 +117,7 @@ routes:
 `, ln.Addr()))
 	must(t, err)
 	t.Cleanup(s.gateway.Kill)
-	return s
+	return s, ln.Addr().String()
 }
 
 // TestStreaming: pieces of bodies come as they were sent, one by one and in order, and bodies of any length pass in a bounded
@@ -128,7 +128,7 @@ func TestStreaming(t *testing.T) {
 	if *streamOutput != "" {
 		size, pieces, poll = 10<<30, 1000, 35*time.Second
 	}
-	s := streamSite(t)
+	s, endpoint := streamSite(t)
 	before, err := s.gateway.Memory()
 	must(t, err)
 	report := []string{
@@ -142,6 +142,9 @@ func TestStreaming(t *testing.T) {
 		t.Log(line)
 	}
 	ways := []way{plain1, tls1, plain2, tls2}
+	direct, err := stamps(streamer(t, s, plain1), "http://"+endpoint, "text/plain", pieces)
+	must(t, err)
+	row(say, "without a gateway", "HTTP/1.1", "chunks", direct)
 	ends := map[string]string{"": "HTTP/1.1", "/2": "HTTP/2"}
 	for _, w := range ways {
 		c := streamer(t, s, w)
@@ -149,8 +152,7 @@ func TestStreaming(t *testing.T) {
 			for _, kind := range []string{"text/event-stream", "text/plain"} {
 				late, err := stamps(c, s.base(w)+prefix, kind, pieces)
 				must(t, err)
-				say("%-24s %-10s %-10s %10v %10v %10v", w, ends[prefix], map[string]string{"text/event-stream": "events", "text/plain": "chunks"}[kind],
-					late[len(late)/2].Round(time.Microsecond), late[len(late)*99/100].Round(time.Microsecond), late[len(late)-1].Round(time.Microsecond))
+				row(say, string(w), ends[prefix], map[string]string{"text/event-stream": "events", "text/plain": "chunks"}[kind], late)
 			}
 		}
 	}
@@ -199,6 +201,12 @@ func TestStreaming(t *testing.T) {
 	if *streamOutput != "" && !t.Failed() {
 		must(t, os.WriteFile(*streamOutput, []byte(strings.Join(report, "\n")+"\n"), 0o644))
 	}
+}
+
+// row says how late pieces came, in order of that.
+func row(say func(string, ...any), to, endpoint, what string, late []time.Duration) {
+	at := func(i int) time.Duration { return late[i].Round(time.Microsecond) }
+	say("%-24s %-10s %-10s %10v %10v %10v", to, endpoint, what, at(len(late)/2), at(len(late)*99/100), at(len(late)-1))
 }
 
 func sizeOf(n int64) string {
