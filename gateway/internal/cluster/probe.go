@@ -3,17 +3,13 @@ package cluster
 import (
 	"context"
 	"crypto/tls"
-	"fmt"
-	"io"
 	"math/rand/v2"
 	"net"
 	"net/http"
-	"net/netip"
 	"slices"
 	"time"
 
 	"github.com/weir-lb/weir/gateway/internal/proxyproto"
-	"github.com/weir-lb/weir/gateway/internal/socket"
 )
 
 // Probe sets active checks of a cluster's endpoints: HTTP if Path is set, or gRPC, else a TCP connect, or a handshake of TLS.
@@ -143,7 +139,10 @@ func (c *Cluster) probe(ctx context.Context, p Probe, e *Endpoint, now <-chan st
 	if p.Handshake {
 		check = p.handshake
 	}
-	if p.Path != "" || p.GRPC {
+	switch {
+	case p.Path != "" && !p.HTTP2:
+		check = p.http1(ctx, e.Address)
+	case p.Path != "" || p.GRPC:
 		t, ask := p.transport(e.Address), p.http
 		if p.GRPC {
 			ask = p.grpc
@@ -231,13 +230,7 @@ func (p Probe) handshake(ctx context.Context, address string) error {
 }
 
 func (p Probe) tcp(ctx context.Context, address string) error {
-	if a, err := netip.ParseAddrPort(address); err == nil && a.Addr().Zone() == "" && p.ProxyProtocol == 0 {
-		if err := socket.Reach(ctx, a); err != nil {
-			return &net.OpError{Op: "dial", Net: "tcp", Addr: net.TCPAddrFromAddrPort(a), Err: err}
-		}
-		return nil
-	}
-	conn, err := p.dial(ctx, "tcp", address)
+	conn, err := p.connect(ctx, address)
 	if err != nil {
 		return err
 	}
@@ -258,9 +251,9 @@ func (p Probe) dial(ctx context.Context, network, address string) (net.Conn, err
 	return c, nil
 }
 
-// transport makes the client of HTTP probes of the endpoint at address.
+// transport makes the client of HTTP probes by HTTP/2, and of polls, of the endpoint at address.
 func (p Probe) transport(address string) *http.Transport {
-	t := &http.Transport{DisableKeepAlives: true, MaxResponseHeaderBytes: 64 << 10, Protocols: new(http.Protocols), DialContext: p.dial}
+	t := &http.Transport{DisableKeepAlives: true, MaxResponseHeaderBytes: maxProbeAnswer, Protocols: new(http.Protocols), DialContext: p.dial}
 	t.Protocols.SetHTTP1(!p.HTTP2)
 	t.Protocols.SetHTTP2(p.HTTP2 && p.TLS != nil)
 	t.Protocols.SetUnencryptedHTTP2(p.HTTP2 && p.TLS == nil)
@@ -270,32 +263,15 @@ func (p Probe) transport(address string) *http.Transport {
 	return t
 }
 
+// http checks the endpoint at address with t.
 func (p Probe) http(ctx context.Context, t *http.Transport, address string) error {
-	scheme := "http://"
-	if p.TLS != nil {
-		scheme = "https://"
-	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, scheme+address+p.Path, http.NoBody)
+	req, err := p.request(ctx, address)
 	if err != nil {
 		return err
 	}
-	req.Host = p.Host
-	req.Header.Set("User-Agent", "weir-probe")
 	resp, err := t.RoundTrip(req)
 	if err != nil {
 		return err
 	}
-	defer resp.Body.Close()
-	if _, err := io.CopyN(io.Discard, resp.Body, 64<<10); err != nil && err != io.EOF {
-		return err
-	}
-	if len(p.Statuses) > 0 && slices.Contains(p.Statuses, resp.StatusCode) ||
-		len(p.Statuses) == 0 && resp.StatusCode >= 200 && resp.StatusCode < 400 {
-		return nil
-	}
-	want := "200..399"
-	if len(p.Statuses) > 0 {
-		want = fmt.Sprint(p.Statuses)
-	}
-	return fmt.Errorf("status %d, want %s", resp.StatusCode, want)
+	return p.judge(resp)
 }

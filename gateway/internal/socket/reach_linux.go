@@ -8,29 +8,37 @@ import (
 	"time"
 )
 
-// Reach makes a connection to an address and closes it. It does what [net.Dialer] would, without what a connection is
-// prepared with that is to be used: options, names of both ends, and a goroutine that watches ctx. Fleets are checked like that.
-func Reach(ctx context.Context, to netip.AddrPort) error {
+// Dial makes a connection that serves for one exchange. It does what [net.Dialer] would, without what a connection is
+// prepared with that is to be used for long: options, and names of both ends. Fleets are checked like that.
+func Dial(ctx context.Context, to netip.AddrPort) (Brief, error) {
 	family, address := name(to)
 	fd, err := syscall.Socket(family, syscall.SOCK_STREAM|syscall.SOCK_NONBLOCK|syscall.SOCK_CLOEXEC, 0)
 	if err != nil {
-		return os.NewSyscallError("socket", err)
+		return nil, os.NewSyscallError("socket", err)
 	}
-	if err := syscall.Connect(fd, address); err != syscall.EINPROGRESS {
+	if err := syscall.Connect(fd, address); err != nil && err != syscall.EINPROGRESS {
 		_ = syscall.Close(fd)
-		return os.NewSyscallError("connect", err)
+		return nil, os.NewSyscallError("connect", err)
 	}
 	f := os.NewFile(uintptr(fd), "")
-	defer f.Close()
+	if err := await(ctx, f); err != nil {
+		_ = f.Close()
+		return nil, err
+	}
+	return f, nil
+}
+
+// await waits until f is connected.
+func await(ctx context.Context, f *os.File) error {
 	defer context.AfterFunc(ctx, func() { _ = f.SetDeadline(time.Unix(1, 0)) })()
 	raw, err := f.SyscallConn()
 	if err != nil {
 		return err
 	}
 	var failed error
-	if err := raw.Write(func(uintptr) (done bool) {
+	if err := raw.Write(func(fd uintptr) (done bool) {
 		// Asked before any wait too: the poller forgets the news that came before this call.
-		done, failed = connected(fd)
+		done, failed = connected(int(fd))
 		return done
 	}); err != nil {
 		if ctx.Err() != nil {

@@ -8,11 +8,7 @@ import (
 	"net/netip"
 )
 
-// Reach makes a connection to an address and closes it.
-func Reach(ctx context.Context, to netip.AddrPort) error {
-	c, err := (&net.Dialer{KeepAlive: -1}).DialContext(ctx, "tcp", to.String())
-	if err != nil {
-		return err
-	}
-	return c.Close()
+// Dial makes a connection that serves for one exchange.
+func Dial(ctx context.Context, to netip.AddrPort) (Brief, error) {
+	return (&net.Dialer{KeepAlive: -1}).DialContext(ctx, "tcp", to.String())
 }
