@@ -324,7 +324,7 @@ type Limits struct {
 
 // Drain bounds how long what is under way at an endpoint may go on when that gets no new requests.
 type Drain struct {
-	Requests time.Duration `yaml:"requests" default:"30s" min:"100ms" max:"24h" zero:"as long as they like"`
+	Requests time.Duration `yaml:"requests" default:"5m" min:"100ms" max:"24h" zero:"as long as they like"`
 	Tunnels  time.Duration `yaml:"tunnels" default:"5m" min:"100ms" max:"24h" zero:"as long as they like"`
 }
 
