@@ -231,6 +231,8 @@ func (l *http1) stream(x *exchange, h *fasthttp.ResponseHeader) error {
 		return err
 	case n < 0 && !x.http10:
 		return l.pour(x)
+	case l.c.tls == nil && x.up.Direct() >= spliceFrom:
+		return l.splice(x)
 	}
 	_, err = pass(l.c, &x.stream)
 	return err
