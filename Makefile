@@ -9,6 +9,9 @@ PEERS  := weir-p2c,weir-wasm,haproxy-rr,haproxy,haproxy-lua,nginx-rr,nginx-lua,c
 .DEFAULT_GOAL := help
 .PHONY: help build demo run test check race fuzz bench sim torture testssl slow-clients streaming chaos bench-peers bench-peers-quick bench-growth pgo plugins tools
 
+# Only builds of weir are worth the second compilation of everything that default.pgo asks for.
+test check race fuzz bench sim: export GOFLAGS := -pgo=off $(GOFLAGS)
+
 help: ## show this
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-17s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
@@ -23,8 +26,8 @@ run: ## the gateway with examples/weir.yaml
 
 test: tools ## every test: race detector, a real Consul agent, allocation laws
 	$(GO) vet ./...
-	$(GO) test -pgo=off -race -shuffle=on -timeout=20m ./...
-	$(GO) test -pgo=off -run 'Alloc' ./...
+	$(GO) test -race -shuffle=on -timeout=20m ./...
+	$(GO) test -run 'Alloc' ./...
 
 check: ## formatting, vet, staticcheck, tidiness; changes nothing
 	@out=$$($(TOOL) gofumpt -l $$(git ls-files '*.go')); test -z "$$out" || { printf "gofumpt: %s\n" "$$out"; exit 1; }
