@@ -44,7 +44,7 @@ type agentState struct {
 	percent int        // of the endpoint's weight, if weighted
 	weighed bool
 	says    string // the last line
-	stop    context.CancelFunc
+	check   *check // nil: none
 }
 
 func (a *agentState) state() AgentState {
@@ -92,34 +92,22 @@ func (a *agentState) hear(line string) {
 	}
 }
 
-func (e *Endpoint) stopAgent() {
-	if e.agent.stop != nil {
-		e.agent.stop()
-	}
-}
-
-// startAgent starts the goroutine that asks e's agent, if the cluster has agents. The caller holds c.mu, or no one else
-// knows the cluster yet.
+// startAgent has e's agent asked, if the cluster has agents. The caller holds c.mu, or no one else knows the cluster yet.
 func (c *Cluster) startAgent(e *Endpoint) {
-	a := c.settings.Agent
-	if a == nil || c.closed {
+	if c.settings.Agent == nil || c.closed {
 		return
 	}
+	a := *c.settings.Agent
 	host, _, err := net.SplitHostPort(e.Address)
 	if err != nil {
 		return // discovery gives no such addresses
 	}
-	ctx, stop := context.WithCancel(c.ctx)
-	e.agent.stop = stop
-	c.done.Go(func() { c.askAgent(ctx, e, net.JoinHostPort(host, strconv.Itoa(a.Port)), a.Interval) })
-}
-
-// askAgent asks until ctx ends.
-func (c *Cluster) askAgent(ctx context.Context, e *Endpoint, address string, interval time.Duration) {
-	repeat(ctx, interval, func() {
-		if line, err := agentLine(ctx, address, interval); err == nil {
+	address := net.JoinHostPort(host, strconv.Itoa(a.Port))
+	e.agent.check = c.checks.start(a.Interval, func(ctx context.Context) time.Duration {
+		if line, err := agentLine(ctx, address, a.Interval); err == nil {
 			c.agentSaid(ctx, e, line)
 		}
+		return a.Interval
 	})
 }
 

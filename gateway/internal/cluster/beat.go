@@ -65,24 +65,16 @@ func (c *Cluster) beat(e *Endpoint) {
 	}
 }
 
-// startPoll starts the goroutine that asks e for beats, if the cluster does. The caller holds c.mu, or no one else knows
-// the cluster yet.
+// startPoll has e asked for beats, if the cluster does. An answer is a beat, and what is no answer is silence. The caller
+// holds c.mu, or no one else knows the cluster yet.
 func (c *Cluster) startPoll(e *Endpoint) {
-	p := c.settings.Poll
-	if p == nil || c.leases == nil || c.closed {
+	if c.settings.Poll == nil || c.leases == nil || c.closed {
 		return
 	}
-	ctx, stop := context.WithCancel(c.ctx)
-	e.stopPolling = stop
-	c.done.Go(func() { c.poll(ctx, *p, e) })
-}
-
-// poll asks until ctx ends. An answer is a beat, and what is no answer is silence.
-func (c *Cluster) poll(ctx context.Context, p Probe, e *Endpoint) {
+	p := *c.settings.Poll
 	t := p.transport(e.Address)
-	defer t.CloseIdleConnections()
 	t.DisableKeepAlives = false // several times a second, a connection each would be the greater part of it
-	repeat(ctx, p.Interval, func() {
+	e.poll = c.checks.start(p.Interval, func(ctx context.Context) time.Duration {
 		one, cancel := context.WithTimeout(ctx, p.Timeout)
 		err := p.http(one, t, e.Address)
 		cancel()
@@ -91,11 +83,7 @@ func (c *Cluster) poll(ctx context.Context, p Probe, e *Endpoint) {
 		if err == nil && ctx.Err() == nil {
 			c.beat(e)
 		}
+		return p.Interval
 	})
-}
-
-func (e *Endpoint) stopPoll() {
-	if e.stopPolling != nil {
-		e.stopPolling()
-	}
+	context.AfterFunc(e.poll.ctx, t.CloseIdleConnections)
 }

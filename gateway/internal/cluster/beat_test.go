@@ -175,11 +175,13 @@ func TestSuspicionIsProbedAtOnce(t *testing.T) {
 		c, _ := beating(t)
 		e := c.Load().Endpoints[0]
 		var asked atomic.Int32
-		now := make(chan struct{}, 1)
 		ctx, stop := context.WithCancel(t.Context())
-		go repeatAt(ctx, now, func() time.Duration { return 1000 * time.Hour }, func() { asked.Add(1) })
+		defer stop()
 		c.mu.Lock()
-		e.probe.now = now
+		e.probe.check = newSchedule(ctx).start(1000*time.Hour, func(context.Context) time.Duration {
+			asked.Add(1)
+			return 1000 * time.Hour
+		})
 		c.mu.Unlock()
 		if _, err := c.Beat("a", time.Time{}); err != nil {
 			t.Fatal(err)
@@ -191,7 +193,7 @@ func TestSuspicionIsProbedAtOnce(t *testing.T) {
 		}
 		time.Sleep(300 * time.Millisecond) // the ttl is over
 		synctest.Wait()
-		if stop(); asked.Load() != 1 {
+		if asked.Load() != 1 {
 			t.Errorf("asked %d times, want once", asked.Load())
 		}
 	})

@@ -109,9 +109,10 @@ type Cluster struct {
 
 	endedRequests, endedTunnels atomic.Uint64 // by draining
 
-	ctx  context.Context // ends with Close
-	stop context.CancelFunc
-	done sync.WaitGroup // run and the probes
+	ctx    context.Context // ends with Close
+	stop   context.CancelFunc
+	done   sync.WaitGroup // run
+	checks *schedule      // probes, polls and agents
 
 	mu       sync.Mutex // held by whoever changes anything below, never on the request path
 	settings Settings
@@ -145,6 +146,7 @@ func New(name string, s Settings, leases *Leases, log *slog.Logger) (*Cluster, e
 		return nil, err
 	}
 	c.ctx, c.stop = context.WithCancel(context.Background())
+	c.checks = newSchedule(c.ctx)
 	c.done.Go(c.run)
 	return c, nil
 }
@@ -216,7 +218,7 @@ func (c *Cluster) Configure(s Settings) error {
 	}
 	if !old.Agent.equal(s.Agent) {
 		for _, e := range c.endpoints {
-			e.stopAgent()
+			e.agent.check.stop()
 			e.agent = agentState{}
 			c.startAgent(e)
 		}
@@ -225,13 +227,13 @@ func (c *Cluster) Configure(s Settings) error {
 	}
 	if !old.Poll.equal(s.Poll) {
 		for _, e := range c.endpoints {
-			e.stopPoll()
+			e.poll.stop()
 			c.startPoll(e)
 		}
 	}
 	if !old.Probe.equal(s.Probe) {
 		for _, e := range c.endpoints {
-			e.stopProbe()
+			e.probe.check.stop()
 			if !old.Probe.sameTarget(s.Probe) {
 				e.probe = probeState{}
 			}
@@ -255,6 +257,7 @@ func (c *Cluster) Close() {
 	c.mu.Unlock()
 	c.stop()
 	c.done.Wait()
+	c.checks.wait()
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for _, e := range c.endpoints {
@@ -344,9 +347,9 @@ func (c *Cluster) absorb(instances []discovery.Instance) {
 }
 
 func (c *Cluster) retire(e *Endpoint) {
-	e.stopProbe()
-	e.stopPoll()
-	e.stopAgent()
+	e.probe.check.stop()
+	e.poll.stop()
+	e.agent.check.stop()
 	e.takeBack(placeRetired)
 	if c.leases != nil {
 		c.leases.Forget(e)

@@ -79,7 +79,8 @@ func TestPublishedE11Probe(t *testing.T) {
 		go func() {
 			defer close(done)
 			was := ProbeUnknown
-			repeat(ctx, p.Interval, func() {
+			checks := newSchedule(ctx)
+			checks.start(p.Interval, func(ctx context.Context) time.Duration {
 				var err error
 				if hangs.Load() {
 					time.Sleep(p.Timeout)
@@ -93,7 +94,10 @@ func TestPublishedE11Probe(t *testing.T) {
 					failing <- struct{}{}
 				}
 				was = is
+				return p.Interval
 			})
+			<-ctx.Done()
+			checks.wait()
 		}()
 		var all time.Duration
 		for range trials {

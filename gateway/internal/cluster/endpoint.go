@@ -1,7 +1,6 @@
 package cluster
 
 import (
-	"context"
 	"sync/atomic"
 	"time"
 
@@ -42,14 +41,14 @@ type Endpoint struct {
 	announced bool
 	beatSent  time.Time // of the last beat, by the endpoint's own clock; zero if it did not say
 
-	stopPolling context.CancelFunc
-	suspect     bool // its heartbeat is: it has half its weight
-	rate        rate
-	agent       agentState
-	draining    draining
-	rampFrom    time.Time // zero: it has its whole weight
-	load        policies.LoadWeight
-	loadAt      int64 // the report that load has taken
+	poll     *check // nil: none
+	suspect  bool   // its heartbeat is: it has half its weight
+	rate     rate
+	agent    agentState
+	draining draining
+	rampFrom time.Time // zero: it has its whole weight
+	load     policies.LoadWeight
+	loadAt   int64 // the report that load has taken
 }
 
 func newEndpoint(c *Cluster, in discovery.Instance, num uint32) *Endpoint {

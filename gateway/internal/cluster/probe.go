@@ -3,7 +3,6 @@ package cluster
 import (
 	"context"
 	"crypto/tls"
-	"math/rand/v2"
 	"net"
 	"net/http"
 	"slices"
@@ -76,90 +75,48 @@ type probeState struct {
 	at       time.Time
 	answered uint64 // attempts that were over at that time
 	failed   uint64 // and those that failed
-	stop     context.CancelFunc
-	now      chan struct{} // holds an item if the next check is wanted at once
+	check    *check // nil: none
 }
 
-// askNow has the endpoint checked at once, if it is checked at all. The caller holds cluster.mu.
-func (e *Endpoint) askNow() {
-	select {
-	case e.probe.now <- struct{}{}:
-	default: // it is asked already, or never
-	}
-}
-
-func (e *Endpoint) stopProbe() {
-	if e.probe.stop != nil {
-		e.probe.stop()
-	}
-}
-
-// startProbe starts the goroutine that checks e, if the cluster has probes. The caller holds c.mu, or no one else
-// knows the cluster yet.
+// startProbe has e checked, if the cluster has probes. The caller holds c.mu, or no one else knows the cluster yet.
 func (c *Cluster) startProbe(e *Endpoint) {
 	if c.settings.Probe == nil || c.closed {
 		return
 	}
 	p := *c.settings.Probe
 	p.prober = c.settings.Prober
-	ctx, stop := context.WithCancel(c.ctx)
-	now := make(chan struct{}, 1)
-	e.probe.stop, e.probe.now = stop, now
-	c.done.Go(func() { c.probe(ctx, p, e, now) })
-}
-
-// repeat calls do until ctx ends, first after a random part of the interval, then with a jitter of a tenth, so that
-// endpoints and gateways do not fall into step. Intervals are from one beginning to the next: what hangs is asked as often
-// as what answers.
-func repeat(ctx context.Context, interval time.Duration, do func()) {
-	repeatAt(ctx, nil, func() time.Duration { return interval }, do)
-}
-
-// repeatAt is repeat with an interval that may change, and calls at once when now has something.
-func repeatAt(ctx context.Context, now <-chan struct{}, every func() time.Duration, do func()) {
-	wait := time.NewTimer(together(rand.N(every())))
-	defer wait.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-wait.C:
-		case <-now:
-		}
-		begin := time.Now()
-		do()
-		interval := every()
-		wait.Reset(together(interval*9/10 + rand.N(interval/5+1) - time.Since(begin)))
-	}
-}
-
-// probe checks e until ctx ends.
-func (c *Cluster) probe(ctx context.Context, p Probe, e *Endpoint, now <-chan struct{}) {
-	check := p.tcp
-	if p.Handshake {
-		check = p.handshake
-	}
-	switch {
-	case p.Path != "" && !p.HTTP2:
-		check = p.http1(ctx, e.Address)
-	case p.Path != "" || p.GRPC:
-		t, ask := p.transport(e.Address), p.http
-		if p.GRPC {
-			ask = p.grpc
-		}
-		defer t.CloseIdleConnections()
-		check = func(ctx context.Context, address string) error { return ask(ctx, t, address) }
-	}
-	repeatAt(ctx, now, func() time.Duration { return c.probeEvery(p, e) }, func() {
+	ask := p.of(c.ctx, e.Address)
+	e.probe.check = c.checks.start(p.Interval, func(ctx context.Context) time.Duration {
 		if !p.prober.enter(ctx) {
-			return
+			return p.Interval
 		}
 		defer p.prober.leave()
 		one, cancel := context.WithTimeout(ctx, p.Timeout)
-		err := check(one, e.Address)
+		err := ask(one, e.Address)
 		cancel()
 		c.probed(ctx, p, e, err)
+		return c.probeEvery(p, e)
 	})
+}
+
+// of returns what checks the endpoint at address. ctx is that of no check in particular.
+func (p Probe) of(ctx context.Context, address string) func(ctx context.Context, address string) error {
+	switch {
+	case p.Path != "" && !p.HTTP2:
+		return p.http1(ctx, address)
+	case p.Path == "" && !p.GRPC && p.Handshake:
+		return p.handshake
+	case p.Path == "" && !p.GRPC:
+		return p.tcp
+	}
+	t, ask := p.transport(address), p.http
+	if p.GRPC {
+		ask = p.grpc
+	}
+	return func(ctx context.Context, address string) error {
+		defer t.CloseIdleConnections()
+		return ask(ctx, t, address)
+	}
 }
 
 // probed takes the result of a check.

@@ -9,7 +9,6 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -61,28 +60,27 @@ func TestProbesAreBounded(t *testing.T) {
 		p := NewProber(8)
 		var open, most, over atomic.Int32
 		ctx, stop := context.WithCancel(t.Context())
-		var all sync.WaitGroup
+		checks := newSchedule(ctx)
 		for range 100 {
-			all.Go(func() {
-				repeat(ctx, time.Second, func() {
-					if !p.enter(ctx) {
-						return
+			checks.start(time.Second, func(ctx context.Context) time.Duration {
+				if !p.enter(ctx) {
+					return time.Second
+				}
+				defer p.leave()
+				for n := open.Add(1); ; {
+					if m := most.Load(); n <= m || most.CompareAndSwap(m, n) {
+						break
 					}
-					defer p.leave()
-					for n := open.Add(1); ; {
-						if m := most.Load(); n <= m || most.CompareAndSwap(m, n) {
-							break
-						}
-					}
-					time.Sleep(100 * time.Millisecond)
-					open.Add(-1)
-					over.Add(1)
-				})
+				}
+				time.Sleep(100 * time.Millisecond)
+				open.Add(-1)
+				over.Add(1)
+				return time.Second
 			})
 		}
 		time.Sleep(10 * time.Second)
 		stop()
-		all.Wait()
+		checks.wait()
 		if most.Load() != 8 || over.Load() < 600 {
 			t.Errorf("%d at a time, %d in 10 s; want 8, and each slot in use", most.Load(), over.Load())
 		}

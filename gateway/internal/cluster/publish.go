@@ -23,7 +23,7 @@ func (c *Cluster) publish(s *Snapshot, why string) {
 		if suspect := ev.Lease == LeaseSuspect; suspect != e.suspect {
 			e.suspect = suspect
 			if suspect {
-				e.askNow()
+				e.probe.check.now()
 			}
 			c.weighAt = now
 		}
