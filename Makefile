@@ -4,7 +4,7 @@ TOOL   := $(GO) tool -modfile=tools/go.mod
 VERSION := $(shell git describe --always --dirty 2>/dev/null || echo unknown)
 LDFLAGS := -s -w -X github.com/weir-lb/weir/internal/cli.version=$(VERSION)
 
-PEERS  := weir-p2c,weir-wasm,haproxy-rr,haproxy,haproxy-lua,nginx-rr,nginx-lua,caddy-rr,reverseproxy
+PEERS  := weir-p2c,weir-wasm,weir-log,haproxy-rr,haproxy,haproxy-lua,nginx-rr,nginx-lua,caddy-rr,reverseproxy
 
 .DEFAULT_GOAL := help
 .PHONY: help build demo run test check race fuzz bench sim torture testssl slow-clients streaming chaos bench-peers bench-peers-quick bench-growth pgo plugins tools

@@ -57,11 +57,12 @@ func TestWeightsByLoadEvenUtilisation(t *testing.T) {
 		for _, b := range busy {
 			sum += b
 		}
+		// Work is drawn from an exponential distribution, 3,500 times and more: a standard deviation is 1.7 %.
 		for i, speed := range speeds {
-			if share, fair := sent[i]/all, speed/total; math.Abs(share/fair-1) > 0.05 {
+			if share, fair := sent[i]/all, speed/total; math.Abs(share/fair-1) > 0.08 {
 				t.Errorf("endpoint %d of speed %v got %.2f of its fair share", i, speed, share/fair)
 			}
-			if over := busy[i] / (sum / 10); over > 1.06 {
+			if over := busy[i] / (sum / 10); over > 1.1 {
 				t.Errorf("endpoint %d is %.3f times as busy as the average", i, over)
 			}
 		}
