@@ -29,8 +29,10 @@ var mayImport = map[string][]string{
 	"internal/experiments/table":   {"internal/experiments"},
 	"internal/form/formtest":       {"internal/form"},
 	"gateway":                      {"gateway/internal/...", "discovery", "discovery/consul", "wasmhost", "policies", "policies/recording"},
-	"gateway/internal/proxy":       {"gateway/internal/access", "gateway/internal/chunked", "gateway/internal/cluster", "gateway/internal/proxyproto", "gateway/internal/socket", "gateway/internal/upstream", "policies"},
-	"gateway/internal/upstream":    {"gateway/internal/chunked", "gateway/internal/socket", "policies"},
+	"gateway/internal/proxy":       {"gateway/internal/access", "gateway/internal/chunked", "gateway/internal/cluster", "gateway/internal/grammar", "gateway/internal/proxyproto", "gateway/internal/response", "gateway/internal/socket", "gateway/internal/upstream", "policies"},
+	"gateway/internal/upstream":    {"gateway/internal/chunked", "gateway/internal/response", "gateway/internal/socket", "policies"},
+	"gateway/internal/chunked":     {"gateway/internal/grammar"},
+	"gateway/internal/response":    {"gateway/internal/grammar"},
 	"gateway/internal/config":      {"gateway/internal/certs", "internal/form"},
 	"gateway/internal/cluster":     {"gateway/internal/proxyproto", "gateway/internal/socket", "policies", "discovery"},
 	"policies/policytest":          {"policies"},
@@ -49,7 +51,7 @@ var mayImport = map[string][]string{
 
 // homes holds the packages that may import a heavy dependency. Tests may use what they like.
 var homes = map[string][]string{
-	"github.com/valyala/fasthttp":         {"gateway/internal/proxy", "gateway/internal/upstream"},
+	"github.com/valyala/fasthttp":         {"gateway/internal/proxy"},
 	"github.com/dgraph-io/ristretto":      {"gateway/internal/cluster"},
 	"github.com/hashicorp/consul/api":     {"discovery/consul"},
 	"github.com/tetratelabs/wazero":       {"wasmhost"},

@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"io"
 	"strconv"
+
+	"github.com/weir-lb/weir/gateway/internal/grammar"
 )
 
 const (
@@ -99,18 +101,13 @@ func (r *Reader) begin() error {
 		}
 		size = size<<4 | int64(d)
 	}
-	rest := line[i:]
-	for len(rest) > 0 && (rest[0] == ' ' || rest[0] == '\t') {
-		rest = rest[1:]
-	}
+	rest := grammar.TrimLeft(line[i:])
 	switch {
 	case i == 0, i > 16, len(rest) > 0 && rest[0] != ';', len(rest) < len(line)-i && !r.padded:
 		return ErrSize
 	}
-	for _, b := range rest {
-		if b < ' ' && b != '\t' || b == 0x7f {
-			return ErrSize
-		}
+	if !grammar.IsValue(rest) {
+		return ErrSize
 	}
 	if r.overhead += len(rest); r.overhead > maxOverhead {
 		return ErrOverhead
@@ -171,27 +168,14 @@ func (r *Reader) end() error {
 // isField reports whether a line is a header field (RFC 9112, section 5).
 func isField(line []byte) bool {
 	colon := 0
-	for colon < len(line) && isToken[line[colon]] {
+	for colon < len(line) && grammar.InToken[line[colon]] {
 		colon++
 	}
 	if colon == 0 || colon == len(line) || line[colon] != ':' {
 		return false
 	}
-	for _, b := range line[colon:] {
-		if b < ' ' && b != '\t' || b == 0x7f {
-			return false
-		}
-	}
-	return true
+	return grammar.IsValue(line[colon:])
 }
-
-var isToken = func() (set [256]bool) {
-	const token = "!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
-	for i := range len(token) {
-		set[token[i]] = true
-	}
-	return set
-}()
 
 func unhex(b byte) int {
 	switch {

@@ -7,6 +7,7 @@ import (
 
 	"github.com/valyala/fasthttp"
 	"github.com/weir-lb/weir/gateway/gatewaytest"
+	"github.com/weir-lb/weir/gateway/internal/response"
 )
 
 const browserHead = "Host: shop.example.com\r\nUser-Agent: Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36\r\nAccept: text/html,application/xhtml+xml\r\n" +
@@ -47,7 +48,7 @@ func (r *repeat) Read(p []byte) (int, error) {
 
 func TestAllocations(t *testing.T) {
 	x := parsed(t)
-	var resp fasthttp.ResponseHeader
+	var resp response.Head
 	head := &repeat{text: "HTTP/1.1 200 OK\r\nServer: x\r\nDate: Thu, 01 Jan 1970 00:00:00 GMT\r\nConnection: keep-alive, x-a\r\nX-A: 1\r\nKeep-Alive: 5\r\nContent-Length: 5\r\n\r\n"}
 	br := bufio.NewReaderSize(head, len(head.text))
 	for name, f := range map[string]func(){
@@ -58,11 +59,13 @@ func TestAllocations(t *testing.T) {
 		"attrs":    func() { (*attrs)(x).Header("x-forwarded-for"); (*attrs)(x).Cookie("sid") },
 		"classify": func() { x.outcome.Class = classOf(503) },
 		"count":    func() { x.route.stats.count(200); x.route.cluster.latency.observe(1e6) },
-		"clean response": func() {
+		"response": func() {
 			if err := resp.Read(br); err != nil {
 				t.Fatal(err)
 			}
-			cleanResponse(&resp, x.table.via, false)
+			resp.RemoveHops(false)
+			resp.Add("Via", x.table.via)
+			x.line, _ = resp.Append(x.line[:0])
 		},
 		"problem": func() { answer(&x.resp, noEndpoint, 0) },
 	} {

@@ -10,6 +10,7 @@ import (
 	"github.com/valyala/fasthttp"
 	"github.com/weir-lb/weir/gateway/internal/cluster"
 	"github.com/weir-lb/weir/gateway/internal/proxyproto"
+	"github.com/weir-lb/weir/gateway/internal/response"
 	"github.com/weir-lb/weir/gateway/internal/upstream"
 	"github.com/weir-lb/weir/policies"
 )
@@ -108,11 +109,11 @@ func (x *exchange) try(i int, d time.Duration) {
 		x.abort()
 		err = x.send(pool, max(d-time.Since(x.began), time.Millisecond), true)
 	}
-	if err == nil && x.resp.StatusCode() == fasthttp.StatusSwitchingProtocols && !bytes.EqualFold(x.resp.PeekCanonical(upgradeName), x.upgrade) {
+	if err == nil && x.resp.Status == fasthttp.StatusSwitchingProtocols && !bytes.EqualFold(x.resp.Value("Upgrade"), x.upgrade) {
 		err = &upstream.Error{Class: policies.Malformed, Err: errOtherProtocol}
 	}
 	if err == nil {
-		o.Status = x.resp.StatusCode()
+		o.Status = x.resp.Status
 		o.Class = classOf(o.Status)
 		x.grpcOutcome(o)
 		if !x.hedged {
@@ -189,13 +190,13 @@ func (x *exchange) asked() upstream.Asked {
 type interim exchange
 
 // Interim implements [upstream.Interim].
-func (x *interim) Interim(h *fasthttp.ResponseHeader) {
+func (x *interim) Interim(h *response.Head) {
 	u := x.upload
 	if u != nil {
 		u.mu.Lock()
 		defer u.mu.Unlock()
 	}
-	if h.StatusCode() == fasthttp.StatusContinue {
+	if h.Status == fasthttp.StatusContinue {
 		if u != nil {
 			u.proceed()
 		}
@@ -204,7 +205,8 @@ func (x *interim) Interim(h *fasthttp.ResponseHeader) {
 		}
 		x.continued = true
 	}
-	cleanResponse(h, x.table.via, false)
+	h.RemoveHops(false)
+	h.Add("Via", x.table.via)
 	x.down.interim(h)
 }
 

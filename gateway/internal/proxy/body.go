@@ -12,6 +12,7 @@ import (
 
 	"github.com/valyala/fasthttp"
 	"github.com/weir-lb/weir/gateway/internal/chunked"
+	"github.com/weir-lb/weir/gateway/internal/response"
 	"github.com/weir-lb/weir/gateway/internal/upstream"
 )
 
@@ -208,9 +209,8 @@ func (u *upload) wanted(wait chan struct{}) bool {
 	}
 	if !u.x.continued {
 		u.x.continued = true
-		var h fasthttp.ResponseHeader
-		h.SetStatusCode(fasthttp.StatusContinue)
-		h.SetNoDefaultContentType(true)
+		var h response.Head
+		h.Reset(fasthttp.StatusContinue)
 		u.x.down.interim(&h)
 	}
 	return true

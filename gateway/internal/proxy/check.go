@@ -5,6 +5,7 @@ import (
 	"math"
 
 	"github.com/valyala/fasthttp"
+	"github.com/weir-lb/weir/gateway/internal/grammar"
 	"github.com/weir-lb/weir/policies"
 )
 
@@ -97,7 +98,7 @@ func (h *head) parse(raw []byte) problemID {
 		name := h.name(l)
 		under := false
 		for _, b := range name {
-			if !isToken[b] {
+			if !grammar.InToken[b] {
 				return badField
 			}
 			under = under || b == '_'
@@ -106,10 +107,10 @@ func (h *head) parse(raw []byte) problemID {
 			return aliasField
 		}
 		l.field = classify(name)
-		v := trim(raw[at+colon+1 : end])
+		v := grammar.Trim(raw[at+colon+1 : end])
 		l.valueEnd = uint16(at + colon + 1 + len(raw[at+colon+1:end]))
 		if len(v) > 0 {
-			l.valueBegin = uint16(end - len(trimLeft(raw[at+colon+1:end])))
+			l.valueBegin = uint16(end - len(grammar.TrimLeft(raw[at+colon+1:end])))
 			l.valueEnd = l.valueBegin + uint16(len(v))
 		} else {
 			l.valueBegin = l.valueEnd
@@ -118,13 +119,6 @@ func (h *head) parse(raw []byte) problemID {
 		at += n + 1
 	}
 	return noProblem
-}
-
-func trimLeft(b []byte) []byte {
-	for len(b) > 0 && (b[0] == ' ' || b[0] == '\t') {
-		b = b[1:]
-	}
-	return b
 }
 
 // checkFraming allows one way only to tell where the body ends (RFC 9112, section 6).
@@ -136,13 +130,13 @@ func (x *exchange) checkFraming() problemID {
 		case contentLengthField:
 			lengths++
 		case expectField:
-			if !equalFold(x.head.value(l), "100-continue") {
+			if !grammar.EqualFold(x.head.value(l), "100-continue") {
 				return expectationFailed
 			}
 			x.expects = !x.http10 && !x.body.ended
 		case transferEncodingField:
 			codings++
-			if !equalFold(x.head.value(l), "chunked") {
+			if !grammar.EqualFold(x.head.value(l), "chunked") {
 				return unknownCoding
 			}
 		}
@@ -169,8 +163,6 @@ func isAlias(name []byte) bool {
 	}
 	return classify(lower) != otherField
 }
-
-var isToken = byteSet("!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ")
 
 func byteSet(s string) (set [256]bool) {
 	for i := range len(s) {

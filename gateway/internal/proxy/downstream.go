@@ -3,20 +3,20 @@ package proxy
 import (
 	"io"
 
-	"github.com/valyala/fasthttp"
+	"github.com/weir-lb/weir/gateway/internal/response"
 	"github.com/weir-lb/weir/gateway/internal/upstream"
 )
 
 // downstream is the side of an exchange that its client is on.
 type downstream interface {
 	// interim passes an interim response on.
-	interim(h *fasthttp.ResponseHeader)
+	interim(h *response.Head)
 	// whole takes h and the whole of a body for the answer. They may be sent after the exchange has ended.
-	whole(x *exchange, h *fasthttp.ResponseHeader, body []byte)
+	whole(x *exchange, h *response.Head, body []byte)
 	// stream sends h and the body that x.up brings, each piece as soon as it has come.
-	stream(x *exchange, h *fasthttp.ResponseHeader) error
+	stream(x *exchange, h *response.Head) error
 	// tunnel answers with h, a 101, and gives the client's side of the tunnel, with what it has sent after its request.
-	tunnel(x *exchange, h *fasthttp.ResponseHeader) (client tunnelEnd, early []byte, err error)
+	tunnel(x *exchange, h *response.Head) (client tunnelEnd, early []byte, err error)
 	// watch lets up be interrupted if the client goes away, until unwatch, which says whether it was.
 	watch(up *upstream.Conn)
 	unwatch() (gone bool)

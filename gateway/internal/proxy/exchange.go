@@ -8,13 +8,14 @@ import (
 	"github.com/cespare/xxhash/v2"
 	"github.com/valyala/fasthttp"
 	"github.com/weir-lb/weir/gateway/internal/cluster"
+	"github.com/weir-lb/weir/gateway/internal/response"
 	"github.com/weir-lb/weir/policies"
 )
 
 // exchange is one request and what becomes of it. Exchanges are reused; only what perRequest holds is cleared between.
 type exchange struct {
 	perRequest
-	resp fasthttp.ResponseHeader
+	resp response.Head
 	head head
 	out  []byte // the head that endpoints get
 	body body
@@ -161,10 +162,8 @@ func (x *exchange) serve() {
 
 // options answers an OPTIONS that is not to be forwarded.
 func (x *exchange) options() {
-	x.resp.Reset()
-	x.resp.SetNoDefaultContentType(true)
-	x.resp.SetStatusCode(fasthttp.StatusNoContent)
-	x.resp.SetCanonical(allow, allowed)
+	x.resp.Reset(fasthttp.StatusNoContent)
+	x.resp.Add("Allow", allowed)
 	x.status = fasthttp.StatusNoContent
 	x.answer(&x.resp, nil)
 	x.finish()
@@ -232,7 +231,7 @@ func (x *exchange) refuse(id problemID, status int) {
 	x.dropAttempt()
 	x.ended = time.Time{}
 	body := answer(&x.resp, id, status)
-	x.status = x.resp.StatusCode()
+	x.status = x.resp.Status
 	if x.grpc {
 		grpcAnswer(&x.resp, id, x.status)
 		body = nil
@@ -248,7 +247,7 @@ func (x *exchange) refuse(id problemID, status int) {
 }
 
 // answer gives the client the whole of a response.
-func (x *exchange) answer(h *fasthttp.ResponseHeader, body []byte) {
+func (x *exchange) answer(h *response.Head, body []byte) {
 	if x.sent = 0; !bodiless(x, h) {
 		x.sent = int64(len(body))
 	}
@@ -301,6 +300,7 @@ func (x *exchange) give(broken bool) {
 	if cap(x.out) > maxKeptBuffer {
 		x.out = nil
 	}
+	x.resp.Trim(maxKeptBuffer)
 	if cap(x.line) > maxKeptBuffer {
 		x.line = nil
 	}

@@ -5,7 +5,7 @@ import (
 	"crypto/subtle"
 	"time"
 
-	"github.com/valyala/fasthttp"
+	"github.com/weir-lb/weir/gateway/internal/response"
 	"github.com/weir-lb/weir/policies"
 )
 
@@ -160,8 +160,8 @@ func (e *explaining) settle(x *exchange) {
 }
 
 // answer adds the explanation, as far as it goes, to a response's head.
-func (e *explaining) answer(x *exchange, h *fasthttp.ResponseHeader) {
-	e.Status = h.StatusCode()
+func (e *explaining) answer(x *exchange, h *response.Head) {
+	e.Status = h.Status
 	if x.snap != nil {
 		e.settle(x)
 	}
@@ -170,7 +170,7 @@ func (e *explaining) answer(x *exchange, h *fasthttp.ResponseHeader) {
 	}
 	sent := e.Explanation
 	sent.Time = time.Time{} // Date says it
-	h.SetBytesKV(explainName, sent.header())
+	h.Set(explainName, sent.header())
 }
 
 // finish keeps the explanation for the API.
@@ -179,4 +179,4 @@ func (e *explaining) finish(x *exchange) {
 	x.server.explained.add(e.Explanation)
 }
 
-var explainName = []byte("Weir-Explain")
+const explainName = "Weir-Explain"

@@ -13,6 +13,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/weir-lb/weir/gateway/internal/grammar"
 )
 
 // unit separates names and values of fields in what FuzzHTTP2 gets.
@@ -90,7 +92,7 @@ func meant(fields []string, body string) (want witnessed, ok bool) {
 		}
 		regular = true
 		for _, b := range []byte(name) {
-			if !isToken[b] {
+			if !grammar.InToken[b] {
 				return want, false
 			}
 		}

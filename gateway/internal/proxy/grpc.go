@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/valyala/fasthttp"
+	"github.com/weir-lb/weir/gateway/internal/grammar"
+	"github.com/weir-lb/weir/gateway/internal/response"
 	"github.com/weir-lb/weir/policies"
 )
 
@@ -23,10 +25,7 @@ const (
 
 const grpcType = "application/grpc"
 
-var (
-	grpcStatusName  = []byte("Grpc-Status")
-	grpcMessageName = []byte("Grpc-Message")
-)
+const grpcStatusName = "Grpc-Status"
 
 // isGRPC reports whether a request is a call of gRPC (grpc/grpc: doc/PROTOCOL-HTTP2.md).
 func isGRPC(r *http.Request) bool {
@@ -59,7 +58,7 @@ func grpcTimeout(v []byte) (time.Duration, bool) {
 
 // grpcOutcome gives a response its class by the status of gRPC, if its head has one: such a response is nothing but that.
 func (x *exchange) grpcOutcome(o *policies.Outcome) {
-	v := x.resp.PeekCanonical(grpcStatusName)
+	v := x.resp.Value(grpcStatusName)
 	if x.grpc && o.Class == policies.OK && len(v) > 0 {
 		o.Class = grpcClass(v)
 	}
@@ -77,14 +76,14 @@ func grpcClass(status []byte) policies.Class {
 // grpcTrailer gives the outcome its class by the status in a trailer section.
 func (x *exchange) grpcTrailer(section []byte) {
 	for line := range bytes.SplitSeq(section, crlf) {
-		if name, value, ok := bytes.Cut(line, []byte{':'}); x.grpc && ok && bytes.EqualFold(name, grpcStatusName) {
-			x.outcome.Class = grpcClass(trim(value))
+		if name, value, ok := bytes.Cut(line, []byte{':'}); x.grpc && ok && grammar.EqualFold(name, grpcStatusName) {
+			x.outcome.Class = grpcClass(grammar.Trim(value))
 		}
 	}
 }
 
 // grpcAnswer makes an answer of our own one that clients of gRPC understand: a status of theirs, in the head.
-func grpcAnswer(h *fasthttp.ResponseHeader, id problemID, status int) {
+func grpcAnswer(h *response.Head, id problemID, status int) {
 	code := grpcUnavailable
 	switch {
 	case status == fasthttp.StatusNotFound:
@@ -94,8 +93,8 @@ func grpcAnswer(h *fasthttp.ResponseHeader, id problemID, status int) {
 	case status < 500 && status != fasthttp.StatusTooManyRequests || status == fasthttp.StatusInternalServerError:
 		code = grpcInternal
 	}
-	h.SetStatusCode(fasthttp.StatusOK)
-	h.SetContentType(grpcType)
-	h.SetBytesKV(grpcStatusName, strconv.AppendInt(nil, int64(code), 10))
-	h.SetBytesKV(grpcMessageName, []byte(problems[id].Title))
+	h.Status = fasthttp.StatusOK
+	h.Set("Content-Type", []byte(grpcType))
+	h.Set(grpcStatusName, strconv.AppendInt(nil, int64(code), 10))
+	h.Set("Grpc-Message", []byte(problems[id].Title))
 }

@@ -1,6 +1,10 @@
 package proxy
 
-import "bytes"
+import (
+	"bytes"
+
+	"github.com/weir-lb/weir/gateway/internal/grammar"
+)
 
 // field names the header fields that the gateway itself cares about.
 type field uint8
@@ -63,7 +67,7 @@ func (h *head) first(f field) *line {
 // find returns the first line with that name, in any case, or nil.
 func (h *head) find(name string) *line {
 	for i := range h.lines[:h.n] {
-		if l := &h.lines[i]; equalFold(h.name(l), name) {
+		if l := &h.lines[i]; grammar.EqualFold(h.name(l), name) {
 			return l
 		}
 	}
@@ -79,7 +83,7 @@ func (h *head) cookie(name string) ([]byte, bool) {
 		for rest := h.value(&h.lines[i]); len(rest) > 0; {
 			var pair []byte
 			pair, rest, _ = bytes.Cut(rest, []byte{';'})
-			k, v, ok := bytes.Cut(trim(pair), []byte{'='})
+			k, v, ok := bytes.Cut(grammar.Trim(pair), []byte{'='})
 			if ok && string(k) == name {
 				return bytes.Trim(v, `"`), true
 			}
@@ -96,7 +100,7 @@ func classify(name []byte) field {
 	var buf [maxName]byte
 	lower := buf[:len(name)]
 	for i, b := range name {
-		lower[i] = toLower(b)
+		lower[i] = grammar.Lower(b)
 	}
 	switch string(lower) {
 	case "host":
@@ -138,41 +142,4 @@ func classify(name []byte) field {
 		return explainField
 	}
 	return otherField
-}
-
-func toLower(b byte) byte {
-	if 'A' <= b && b <= 'Z' {
-		return b | 0x20
-	}
-	return b
-}
-
-// equalFold compares ASCII without regard to case and without an allocation.
-func equalFold(b []byte, s string) bool {
-	if len(b) != len(s) {
-		return false
-	}
-	for i := range len(s) {
-		if b[i] != s[i] && toLower(b[i]) != toLower(s[i]) {
-			return false
-		}
-	}
-	return true
-}
-
-// trim takes blanks off both ends (OWS of RFC 9110, section 5.6.3).
-func trim(b []byte) []byte {
-	for len(b) > 0 && (b[0] == ' ' || b[0] == '\t') {
-		b = b[1:]
-	}
-	for len(b) > 0 && (b[len(b)-1] == ' ' || b[len(b)-1] == '\t') {
-		b = b[:len(b)-1]
-	}
-	return b
-}
-
-// nextToken cuts the first element off a comma-separated list.
-func nextToken(list []byte) (token, rest []byte) {
-	token, rest, _ = bytes.Cut(list, []byte{','})
-	return trim(token), rest
 }

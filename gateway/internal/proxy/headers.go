@@ -7,7 +7,7 @@ import (
 	"strconv"
 	"unsafe"
 
-	"github.com/valyala/fasthttp"
+	"github.com/weir-lb/weir/gateway/internal/grammar"
 	"github.com/weir-lb/weir/policies"
 )
 
@@ -105,8 +105,8 @@ func (x *exchange) dropHopByHop() problemID {
 			l.drop = true
 			for rest := h.value(l); len(rest) > 0; {
 				var name []byte
-				name, rest = nextToken(rest)
-				upgrade = upgrade || equalFold(name, "upgrade")
+				name, rest = grammar.NextElement(rest)
+				upgrade = upgrade || grammar.EqualFold(name, "upgrade")
 				x.dropNamed(name)
 			}
 		case teField:
@@ -116,7 +116,7 @@ func (x *exchange) dropHopByHop() problemID {
 			l.drop = true
 		}
 	}
-	if l := h.first(upgradeField); upgrade && l != nil && !x.http10 && !x.http2 && x.body.ended && equalFold(h.value(l), "websocket") {
+	if l := h.first(upgradeField); upgrade && l != nil && !x.http10 && !x.http2 && x.body.ended && grammar.EqualFold(h.value(l), "websocket") {
 		x.upgrade = h.value(l)
 		x.req.Flags |= policies.Upgrade
 	}
@@ -143,9 +143,9 @@ func (x *exchange) maxForwards(l *line) (n int64, ok bool) {
 func hasToken(list []byte, name string) bool {
 	for len(list) > 0 {
 		var token []byte
-		token, list = nextToken(list)
+		token, list = grammar.NextElement(list)
 		token, _, _ = bytes.Cut(token, []byte{';'})
-		if equalFold(trim(token), name) {
+		if grammar.EqualFold(grammar.Trim(token), name) {
 			return true
 		}
 	}
@@ -171,9 +171,9 @@ func (x *exchange) hasLooped() bool {
 		}
 		for rest := h.value(&h.lines[i]); len(rest) > 0; {
 			var hop []byte
-			hop, rest = nextToken(rest)
+			hop, rest = grammar.NextElement(rest)
 			_, by, _ := bytes.Cut(hop, []byte{' '})
-			by, _, _ = bytes.Cut(trim(by), []byte{' '}) // a comment may follow
+			by, _, _ = bytes.Cut(grammar.Trim(by), []byte{' '}) // a comment may follow
 			if string(by) == x.table.Via {
 				return true
 			}
@@ -261,7 +261,7 @@ func (x *exchange) clientAddr(trusted bool) netip.Addr {
 		}
 		for list := x.head.value(l); len(list) > 0; {
 			comma := bytes.LastIndexByte(list, ',')
-			last := trim(list[comma+1:])
+			last := grammar.Trim(list[comma+1:])
 			list = list[:max(comma, 0)]
 			next, err := netip.ParseAddr(unsafe.String(unsafe.SliceData(last), len(last))) // not kept
 			if err != nil {
@@ -275,41 +275,4 @@ func (x *exchange) clientAddr(trusted bool) netip.Addr {
 	return a
 }
 
-// cleanResponse takes what belongs to the endpoint's connection off a response, and adds what is ours.
-func cleanResponse(h *fasthttp.ResponseHeader, via []byte, trailers bool) {
-	for _, rest := range h.PeekAll(fasthttp.HeaderConnection) {
-		for len(rest) > 0 {
-			var name []byte
-			name, rest = nextToken(rest)
-			if !bytes.EqualFold(name, contentLengthName) && len(name) > 0 {
-				h.DelBytes(name)
-			}
-		}
-	}
-	h.DelBytes(connectionName)
-	h.ResetConnectionClose()
-	for _, name := range hopNames {
-		if h.PeekCanonical(name) != nil {
-			h.DelBytes(name)
-		}
-	}
-	if !trailers {
-		h.DelBytes(trailerName)
-	}
-	h.SetProtocol(ourVersion) // ours, whatever the endpoint's was
-	h.AddBytesKV(viaName, via)
-}
-
-var (
-	ourVersion        = []byte("HTTP/1.1")
-	connectionName    = []byte("Connection")
-	contentLengthName = []byte("Content-Length")
-	viaName           = []byte("Via")
-	upgradeName       = []byte("Upgrade")
-	trailerName       = []byte("Trailer")
-	setCookieName     = []byte("Set-Cookie")
-	hopNames          = [][]byte{
-		[]byte("Keep-Alive"), []byte("Proxy-Connection"), []byte("Proxy-Authenticate"),
-		[]byte("Proxy-Authentication-Info"), []byte("Upgrade"),
-	}
-)
+const contentLengthName = "Content-Length"

@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"io"
 	"net/netip"
 	"regexp"
 	"slices"
@@ -113,6 +114,18 @@ func TestResponseHeaders(t *testing.T) {
 	}
 	if r := c.Get("/"); r.Header.Get("Date") != "Thu, 01 Jan 1970 00:00:00 GMT" || r.Header["Content-Type"] != nil || r.Header["Server"] != nil {
 		t.Errorf("the endpoint's Date, no Server and no Content-Type were to stay so: %v", r.Header)
+	}
+}
+
+func TestFieldsPassAsTheyCame(t *testing.T) {
+	const fields = "x-lower: 1\r\nETag: \"e\"\r\nSet-Cookie: a=1\r\nWWW-Authenticate:  Basic\r\nSet-Cookie: b=2\r\nDate: Thu, 01 Jan 1970 00:00:00 GMT\r\n"
+	e := gatewaytest.NewEndpoint(t, gatewaytest.Raw("HTTP/1.1 200 OK\r\n"+fields+"Content-Length: 2\r\n\r\nok"))
+	c := start(t, options{}, e).dial()
+	c.Send("GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+	want := "HTTP/1.1 200 OK\r\n" + fields + "Via: 1.1 weir\r\nContent-Length: 2\r\n\r\nok"
+	got := make([]byte, len(want))
+	if _, err := io.ReadFull(c.Reader(), got); err != nil || string(got) != want {
+		t.Errorf("got %q, %v; want %q", got, err, want)
 	}
 }
 

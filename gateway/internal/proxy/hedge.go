@@ -5,7 +5,7 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/valyala/fasthttp"
+	"github.com/weir-lb/weir/gateway/internal/response"
 	"github.com/weir-lb/weir/gateway/internal/upstream"
 	"github.com/weir-lb/weir/policies"
 )
@@ -33,7 +33,7 @@ type hedge struct {
 	d      time.Duration // it ends with the first attempt's time
 	ctx    context.Context
 	cancel context.CancelFunc
-	header fasthttp.ResponseHeader
+	header response.Head
 
 	won  atomic.Uint32
 	conn atomic.Pointer[upstream.Conn] // for whoever gives it up
@@ -135,7 +135,7 @@ func (h *hedge) race() error {
 	header := &x.resp
 	err := x.up.ReadHead(header, upstream.Asked{Head: x.method == policies.MethodHead})
 	x.outcome.FirstByte = firstByte(&x.attempt, err)
-	if err == nil && classOf(header.StatusCode()) == policies.OK && h.won.CompareAndSwap(undecided, firstWon) {
+	if err == nil && classOf(header.Status) == policies.OK && h.won.CompareAndSwap(undecided, firstWon) {
 		h.giveUp()
 		settled = true
 		h.settle()
@@ -149,12 +149,12 @@ func (h *hedge) race() error {
 		return nil
 	}
 	if err == nil {
-		x.outcome.Status = header.StatusCode()
+		x.outcome.Status = header.Status
 	}
 	x.drop(&x.attempt, err, lost)
 	x.attempt = h.attempt
 	if h.err == nil {
-		h.header.CopyTo(header)
+		*header = h.header
 	}
 	if h.won.Load() == secondWon {
 		x.route.cluster.hedges[hedgeWon].Add(1)
@@ -165,7 +165,7 @@ func (h *hedge) race() error {
 // settle ends the second attempt, which is not the one in hand.
 func (h *hedge) settle() {
 	if h.err == nil {
-		h.outcome.Status = h.header.StatusCode()
+		h.outcome.Status = h.header.Status
 	}
 	h.x.drop(&h.attempt, h.err, h.lost)
 }
@@ -188,7 +188,7 @@ func (h *hedge) run() {
 		h.err = h.send(pool, true)
 	}
 	h.outcome.FirstByte = firstByte(&h.attempt, h.err)
-	if h.err != nil || classOf(h.header.StatusCode()) != policies.OK {
+	if h.err != nil || classOf(h.header.Status) != policies.OK {
 		h.lost = h.won.Load() == firstWon
 	} else if h.won.CompareAndSwap(undecided, secondWon) {
 		h.x.up.Interrupt()

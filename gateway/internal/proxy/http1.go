@@ -15,6 +15,7 @@ import (
 	"github.com/valyala/fasthttp"
 	"github.com/weir-lb/weir/gateway/internal/chunked"
 	"github.com/weir-lb/weir/gateway/internal/proxyproto"
+	"github.com/weir-lb/weir/gateway/internal/response"
 )
 
 // headBuffer is the size of the buffer that requests are read from, and with that the longest head.
@@ -157,7 +158,7 @@ func hasLine(b []byte) bool {
 }
 
 // whole implements downstream.
-func (l *http1) whole(x *exchange, h *fasthttp.ResponseHeader, body []byte) {
+func (l *http1) whole(x *exchange, h *response.Head, body []byte) {
 	if l.begun {
 		l.abort()
 		return
@@ -169,17 +170,16 @@ func (l *http1) whole(x *exchange, h *fasthttp.ResponseHeader, body []byte) {
 }
 
 // bodiless reports whether a response has no body whatever its fields say (RFC 9112, section 6.3).
-func bodiless(x *exchange, h *fasthttp.ResponseHeader) bool {
-	s := h.StatusCode()
+func bodiless(x *exchange, h *response.Head) bool {
+	s := h.Status
 	return s == fasthttp.StatusNoContent || s == fasthttp.StatusNotModified || string(x.httpMethod()) == "HEAD"
 }
 
 // appendHead appends the head of the final response, and decides what becomes of the connection. length is that of the body,
 // -1 if only its end will tell.
-func (l *http1) appendHead(b []byte, x *exchange, h *fasthttp.ResponseHeader, length int64) []byte {
+func (l *http1) appendHead(b []byte, x *exchange, h *response.Head, length int64) []byte {
 	l.begun = true
-	b = appendStatusLine(b, h)
-	b, dated := appendFields(b, h)
+	b, dated := h.Append(b)
 	if !dated { // RFC 9110, section 6.6.1
 		b = append(appendDate(append(b, "Date: "...)), "\r\n"...)
 	}
@@ -189,8 +189,8 @@ func (l *http1) appendHead(b []byte, x *exchange, h *fasthttp.ResponseHeader, le
 	switch {
 	case bodiless(x, h):
 		// What a body would have been may be said of a HEAD and a 304, not of a 204 (RFC 9110, section 8.6).
-		if n := h.PeekCanonical(contentLengthName); len(n) > 0 && h.StatusCode() != fasthttp.StatusNoContent {
-			b = appendField(b, contentLengthName, n)
+		if n := h.Value(contentLengthName); len(n) > 0 && h.Status != fasthttp.StatusNoContent {
+			b = append(append(append(b, "Content-Length: "...), n...), "\r\n"...)
 		}
 	case length >= 0:
 		b = append(strconv.AppendInt(append(b, "Content-Length: "...), length, 10), "\r\n"...)
@@ -209,9 +209,9 @@ func (l *http1) appendHead(b []byte, x *exchange, h *fasthttp.ResponseHeader, le
 }
 
 // interim implements downstream.
-func (l *http1) interim(h *fasthttp.ResponseHeader) {
+func (l *http1) interim(h *response.Head) {
 	if l.header.IsHTTP11() && !l.begun {
-		b, _ := appendFields(appendStatusLine(l.out[:0], h), h)
+		b, _ := h.Append(l.out[:0])
 		l.out = append(b, "\r\n"...)
 		if _, err := l.c.Write(l.out); err != nil {
 			l.broken = true
@@ -221,7 +221,7 @@ func (l *http1) interim(h *fasthttp.ResponseHeader) {
 }
 
 // stream implements downstream.
-func (l *http1) stream(x *exchange, h *fasthttp.ResponseHeader) error {
+func (l *http1) stream(x *exchange, h *response.Head) error {
 	n := x.up.Length()
 	l.out = l.appendHead(l.out[:0], x, h, n)
 	_, err := l.c.Write(l.out)
@@ -272,8 +272,8 @@ func (l *http1) pour(x *exchange) error {
 }
 
 // tunnel implements downstream.
-func (l *http1) tunnel(x *exchange, h *fasthttp.ResponseHeader) (tunnelEnd, []byte, error) {
-	b, _ := appendFields(appendStatusLine(l.out[:0], h), h)
+func (l *http1) tunnel(x *exchange, h *response.Head) (tunnelEnd, []byte, error) {
+	b, _ := h.Append(l.out[:0])
 	b = append(append(append(b, "Connection: Upgrade\r\nUpgrade: "...), x.upgrade...), "\r\n\r\n"...)
 	_, err := l.c.Write(b)
 	l.begun, l.close, l.out = true, true, b[:0]
@@ -302,31 +302,6 @@ func (l *http1) interrupt() { l.c.interruptRead() }
 
 // abort implements downstream.
 func (l *http1) abort() { l.broken = true }
-
-func appendStatusLine(b []byte, h *fasthttp.ResponseHeader) []byte {
-	b = strconv.AppendInt(append(b, "HTTP/1.1 "...), int64(h.StatusCode()), 10)
-	b = append(b, ' ')
-	if reason := h.StatusMessage(); len(reason) > 0 {
-		b = append(b, reason...)
-	} else {
-		b = append(b, fasthttp.StatusMessage(h.StatusCode())...)
-	}
-	return append(b, "\r\n"...)
-}
-
-// appendFields appends the fields of a response but those about framing, and reports whether Date is among them.
-func appendFields(b []byte, h *fasthttp.ResponseHeader) (_ []byte, dated bool) {
-	for name, value := range h.All() {
-		switch string(name) {
-		case "Content-Length", "Transfer-Encoding", "Connection":
-			continue
-		case "Date":
-			dated = true
-		}
-		b = appendField(b, name, value)
-	}
-	return b, dated
-}
 
 // stamp is a second, as Date has it.
 type stamp struct {

@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"github.com/valyala/fasthttp"
+	"github.com/weir-lb/weir/gateway/internal/grammar"
+	"github.com/weir-lb/weir/gateway/internal/response"
 	"github.com/weir-lb/weir/gateway/internal/upstream"
 )
 
@@ -258,29 +260,24 @@ func (l *stream2) trailer() []byte {
 }
 
 // fields gives the fields of a response to the engine.
-func (l *stream2) fields(h *fasthttp.ResponseHeader, to http.Header) (dated bool) {
-	for name, value := range h.All() {
-		switch string(name) {
-		case "Content-Length", "Transfer-Encoding", "Connection", "Upgrade", "Keep-Alive", "Proxy-Connection":
-			continue
-		case "Date":
-			dated = true
-		}
-		to[string(name)] = append(to[string(name)], string(value))
+func (l *stream2) fields(h *response.Head, to http.Header) (dated bool) {
+	for name, value := range h.Fields() {
+		key := http.CanonicalHeaderKey(string(name))
+		to[key] = append(to[key], string(value))
 	}
-	return dated
+	return to["Date"] != nil
 }
 
 // head gives the head of the final response to the engine.
-func (l *stream2) head(x *exchange, h *fasthttp.ResponseHeader, length int64) {
+func (l *stream2) head(x *exchange, h *response.Head, length int64) {
 	to := l.w.Header()
-	l.status = h.StatusCode()
+	l.status = h.Status
 	if !l.fields(h, to) {
 		to["Date"] = []string{string(appendDate(nil))}
 	}
 	switch {
 	case bodiless(x, h):
-		if n := h.PeekCanonical(contentLengthName); len(n) > 0 && l.status != http.StatusNoContent {
+		if n := h.Value(contentLengthName); len(n) > 0 && l.status != http.StatusNoContent {
 			to["Content-Length"] = []string{string(n)}
 		}
 	case length >= 0:
@@ -292,7 +289,7 @@ func (l *stream2) head(x *exchange, h *fasthttp.ResponseHeader, length int64) {
 }
 
 // whole implements downstream.
-func (l *stream2) whole(x *exchange, h *fasthttp.ResponseHeader, body []byte) {
+func (l *stream2) whole(x *exchange, h *response.Head, body []byte) {
 	if l.begun {
 		l.broken = true
 		return
@@ -302,18 +299,18 @@ func (l *stream2) whole(x *exchange, h *fasthttp.ResponseHeader, body []byte) {
 }
 
 // interim implements downstream.
-func (l *stream2) interim(h *fasthttp.ResponseHeader) {
-	if h.StatusCode() == http.StatusContinue {
+func (l *stream2) interim(h *response.Head) {
+	if h.Status == http.StatusContinue {
 		return // the engine says so when the body is first read
 	}
 	to := l.w.Header()
 	l.fields(h, to)
-	l.w.WriteHeader(h.StatusCode())
+	l.w.WriteHeader(h.Status)
 	clear(to)
 }
 
 // stream implements downstream.
-func (l *stream2) stream(x *exchange, h *fasthttp.ResponseHeader) error {
+func (l *stream2) stream(x *exchange, h *response.Head) error {
 	l.head(x, h, x.up.Length())
 	l.begun = true
 	l.w.WriteHeader(l.status)
@@ -347,13 +344,13 @@ func (l *stream2) stream(x *exchange, h *fasthttp.ResponseHeader) error {
 func (l *stream2) trail(section []byte) {
 	for line := range bytes.SplitSeq(section, crlf) {
 		if name, value, ok := bytes.Cut(line, []byte{':'}); ok {
-			l.w.Header().Add(http.TrailerPrefix+string(name), string(trim(value)))
+			l.w.Header().Add(http.TrailerPrefix+string(name), string(grammar.Trim(value)))
 		}
 	}
 }
 
 // tunnel implements downstream: HTTP/2 has no upgrades (RFC 9113, section 8.6), so that none was asked for.
-func (l *stream2) tunnel(*exchange, *fasthttp.ResponseHeader) (tunnelEnd, []byte, error) {
+func (l *stream2) tunnel(*exchange, *response.Head) (tunnelEnd, []byte, error) {
 	return nil, nil, errOtherProtocol
 }
 

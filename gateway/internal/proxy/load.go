@@ -5,18 +5,19 @@ import (
 	"encoding/json"
 	"math"
 
-	"github.com/valyala/fasthttp"
+	"github.com/weir-lb/weir/gateway/internal/grammar"
+	"github.com/weir-lb/weir/gateway/internal/response"
 	"github.com/weir-lb/weir/policies"
 )
 
-var loadName = []byte("Endpoint-Load-Metrics")
+const loadName = "Endpoint-Load-Metrics"
 
 // maxLoadField bounds a report of load. What is longer says nothing.
 const maxLoadField = 4 << 10
 
 // hearLoad takes what the endpoint of the attempt in hand says of its load in the head of its response.
-func (x *exchange) hearLoad(h *fasthttp.ResponseHeader) {
-	field := h.PeekCanonical(loadName)
+func (x *exchange) hearLoad(h *response.Head) {
+	field := h.Value(loadName)
 	if len(field) == 0 {
 		return
 	}
@@ -30,12 +31,12 @@ func (x *exchange) hearLoad(h *fasthttp.ResponseHeader) {
 // or as JSON. Utilisation is that of the application, else of the processors. The binary form, and what cannot be read, are
 // no report; a part that cannot be read is passed over.
 func readLoad(field []byte) (policies.LoadReport, bool) {
-	form, rest, _ := bytes.Cut(trim(field), []byte{' '})
+	form, rest, _ := bytes.Cut(grammar.Trim(field), []byte{' '})
 	switch {
 	case len(field) > maxLoadField:
-	case equalFold(form, "text"):
+	case grammar.EqualFold(form, "text"):
 		return readLoadText(rest)
-	case equalFold(form, "json"):
+	case grammar.EqualFold(form, "json"):
 		return readLoadJSON(rest)
 	}
 	return policies.LoadReport{}, false
@@ -47,11 +48,11 @@ func readLoadText(list []byte) (policies.LoadReport, bool) {
 		var pair []byte
 		pair, list, _ = bytes.Cut(list, []byte{','})
 		key, value, _ := bytes.Cut(pair, []byte{'='})
-		into := m.named(trim(key))
+		into := m.named(grammar.Trim(key))
 		if into == nil {
 			continue
 		}
-		if f, ok := decimal(trim(value)); ok {
+		if f, ok := decimal(grammar.Trim(value)); ok {
 			*into = f
 		}
 	}

@@ -6,6 +6,8 @@ import (
 	"crypto/x509"
 	"net/netip"
 	"unsafe"
+
+	"github.com/weir-lb/weir/gateway/internal/grammar"
 )
 
 // isMisdirected reports whether a request is for an origin that its connection does not vouch for (RFC 9110, sections 7.4
@@ -29,7 +31,7 @@ func (x *exchange) isMisdirected() bool {
 func isFor(leaf *x509.Certificate, host []byte) bool {
 	label := max(bytes.IndexByte(host, '.'), 0)
 	for _, name := range leaf.DNSNames {
-		if equalFold(host, name) || label > 0 && len(name) > 1 && name[0] == '*' && equalFold(host[label:], name[1:]) {
+		if grammar.EqualFold(host, name) || label > 0 && len(name) > 1 && name[0] == '*' && grammar.EqualFold(host[label:], name[1:]) {
 			return true
 		}
 	}

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/valyala/fasthttp"
+	"github.com/weir-lb/weir/gateway/internal/response"
 	"github.com/weir-lb/weir/policies"
 )
 
@@ -124,7 +125,7 @@ var classProblems = [policies.NumClasses]problemID{
 }
 
 // answer makes problem id the response, and returns its body. status is the problem's own if it is 0.
-func answer(h *fasthttp.ResponseHeader, id problemID, status int) []byte {
+func answer(h *response.Head, id problemID, status int) []byte {
 	p := &problems[id]
 	body := p.body
 	if status == 0 || status == p.Status {
@@ -132,25 +133,21 @@ func answer(h *fasthttp.ResponseHeader, id problemID, status int) []byte {
 	} else {
 		body = []byte(strings.Replace(string(body), fmt.Sprintf(`"status":%d`, p.Status), fmt.Sprintf(`"status":%d`, status), 1))
 	}
-	h.Reset()
-	h.SetNoDefaultContentType(true)
-	h.SetStatusCode(status)
-	h.SetContentType("application/problem+json")
-	h.SetCanonical(cacheControl, noStore)
+	h.Reset(status)
+	h.Add("Content-Type", problemType)
+	h.Add("Cache-Control", noStore)
 	switch {
 	case status == fasthttp.StatusServiceUnavailable || status == fasthttp.StatusTooManyRequests:
-		h.SetCanonical(retryAfter, oneSecond)
+		h.Add("Retry-After", oneSecond)
 	case id == methodNotAllowed:
-		h.SetCanonical(allow, allowed)
+		h.Add("Allow", allowed)
 	}
 	return body
 }
 
 var (
-	cacheControl = []byte("Cache-Control")
-	noStore      = []byte("no-store")
-	retryAfter   = []byte("Retry-After")
-	oneSecond    = []byte("1")
-	allow        = []byte("Allow")
-	allowed      = []byte("GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS")
+	problemType = []byte("application/problem+json")
+	noStore     = []byte("no-store")
+	oneSecond   = []byte("1")
+	allowed     = []byte("GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS")
 )

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/weir-lb/weir/gateway/internal/access"
+	"github.com/weir-lb/weir/gateway/internal/grammar"
 	"github.com/weir-lb/weir/policies"
 )
 
@@ -141,10 +142,10 @@ func (x *exchange) logNames(l access.Line) access.Line {
 			hasID = true
 			l = l.Bytes("request_id", h.value(f))
 		case f.field != otherField:
-		case !hasTrace && equalFold(name, "traceparent"):
+		case !hasTrace && grammar.EqualFold(name, "traceparent"):
 			hasTrace = true
 			l = logTrace(l, h.value(f))
-		case !hasAgent && equalFold(name, "user-agent"):
+		case !hasAgent && grammar.EqualFold(name, "user-agent"):
 			hasAgent = true
 			l = l.Bytes("user_agent", h.value(f))
 		}
@@ -168,7 +169,7 @@ func (x *exchange) guess(br *bufio.Reader) {
 	first, _ := br.Peek(br.Buffered())
 	first, _, _ = bytes.Cut(bytes.TrimLeft(first, "\r\n"), []byte{'\n'})
 	verb, rest, ok := bytes.Cut(first, []byte{' '})
-	if !ok || len(verb) > maxVerb || strings.ContainsFunc(string(verb), func(r rune) bool { return r > '~' || !isToken[r] }) {
+	if !ok || len(verb) > maxVerb || strings.ContainsFunc(string(verb), func(r rune) bool { return r > '~' || !grammar.InToken[r] }) {
 		return
 	}
 	target, _, _ := bytes.Cut(rest, []byte{' '})

@@ -15,13 +15,14 @@ import (
 // other is streamed, each piece as soon as it has come.
 func (x *exchange) respond() {
 	h := &x.resp
-	x.status = h.StatusCode()
-	cleanResponse(h, x.table.via, x.trailers)
+	x.status = h.Status
+	h.RemoveHops(x.trailers)
 	if !x.route.PassLoad {
-		h.DelBytes(loadName)
+		h.Remove(loadName)
 	}
+	h.Add("Via", x.table.via)
 	if k := x.snap.Sticky; x.sticky && k != nil && x.outcome.Endpoint != x.req.StickyEP {
-		h.AddBytesKV(setCookieName, k.Field(x.outcome.Endpoint))
+		h.Add("Set-Cookie", k.Field(x.outcome.Endpoint))
 	}
 	if x.explain != nil {
 		x.explain.answer(x, h)
@@ -37,7 +38,7 @@ func (x *exchange) respond() {
 		return
 	}
 	x.stream = stream{x: x}
-	if bytes.HasPrefix(h.ContentType(), eventStream) {
+	if bytes.HasPrefix(h.Value("Content-Type"), eventStream) {
 		x.up.Lasts()
 		x.lasts = true
 	}

@@ -19,7 +19,7 @@ func (x *exchange) hearRetryAfter() {
 		return
 	}
 	now := time.Now()
-	if d := restFor(string(x.resp.PeekCanonical(retryAfter)), now); d > 0 {
+	if d := restFor(string(x.resp.Value("Retry-After")), now); d > 0 {
 		x.endpoint.Rest(now.Add(min(d, maxRest)))
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/weir-lb/weir/gateway/internal/access"
+	"github.com/weir-lb/weir/gateway/internal/grammar"
 )
 
 // maxHost is the longest Host that is accepted: a name of 253 bytes and a port, or so.
@@ -145,7 +146,7 @@ func (r *route) forwarded(dst, target []byte) []byte {
 // canonicalHost appends a host in lower case, without port and without the root's dot.
 func canonicalHost(dst, host []byte) []byte {
 	for _, b := range bytes.TrimSuffix(withoutPort(host), []byte{'.'}) {
-		dst = append(dst, toLower(b))
+		dst = append(dst, grammar.Lower(b))
 	}
 	return dst
 }

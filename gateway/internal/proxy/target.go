@@ -3,6 +3,7 @@ package proxy
 import (
 	"bytes"
 
+	"github.com/weir-lb/weir/gateway/internal/grammar"
 	"github.com/weir-lb/weir/policies"
 )
 
@@ -78,7 +79,7 @@ var (
 
 func cutScheme(uri []byte) ([]byte, bool) {
 	for _, s := range [...]string{"http://", "https://"} {
-		if len(uri) > len(s) && equalFold(uri[:len(s)], s) {
+		if len(uri) > len(s) && grammar.EqualFold(uri[:len(s)], s) {
 			return uri[len(s):], true
 		}
 	}

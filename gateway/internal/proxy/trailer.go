@@ -1,6 +1,10 @@
 package proxy
 
-import "bytes"
+import (
+	"bytes"
+
+	"github.com/weir-lb/weir/gateway/internal/grammar"
+)
 
 // appendTrailer appends the fields of a trailer section that may come so late: not those that say where a message ends,
 // where it goes, who asks, or how it is to be read (RFC 9110, section 6.5.1).
@@ -30,7 +34,7 @@ func mayTrail(name []byte) bool {
 		return false
 	}
 	for _, e := range early {
-		if equalFold(name, e) {
+		if grammar.EqualFold(name, e) {
 			return false
 		}
 	}

@@ -16,7 +16,7 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/valyala/fasthttp"
+	"github.com/weir-lb/weir/gateway/internal/response"
 	"github.com/weir-lb/weir/policies"
 )
 
@@ -34,7 +34,7 @@ type call struct {
 	trailer http.Header                   // that ends it
 	begun   bool
 
-	interim  chan *fasthttp.ResponseHeader
+	interim  chan *response.Head
 	answered chan struct{}
 	resp     *http.Response
 	err      error
@@ -53,7 +53,7 @@ func (p *Pool) takeCall(ctx context.Context, d time.Duration) (*Conn, error) {
 		p.slotFreed(nil)
 		return nil, err
 	}
-	k := &call{on: on, interim: make(chan *fasthttp.ResponseHeader, maxInterim+1), answered: make(chan struct{})}
+	k := &call{on: on, interim: make(chan *response.Head, maxInterim+1), answered: make(chan struct{})}
 	k.ctx, k.cancel = context.WithCancelCause(context.Background())
 	k.timer = time.AfterFunc(d-time.Duration(now()-began), func() { k.giveUp(errTimeUp) })
 	c := &Conn{pool: p, call: k, reused: on.used.Swap(true)}
@@ -109,8 +109,8 @@ func (k *call) begin(head, rest []byte) error {
 	}
 	if r.Header.Get("Expect") != "" { // the windows of HTTP/2 say when a body is wanted
 		r.Header.Del("Expect")
-		h := new(fasthttp.ResponseHeader)
-		fill(h, fasthttp.StatusContinue, nil)
+		h := new(response.Head)
+		fill(h, http.StatusContinue, nil)
 		k.interim <- h
 	}
 	if r.Header["User-Agent"] == nil {
@@ -134,7 +134,7 @@ func (k *call) begin(head, rest []byte) error {
 	}
 	r = r.WithContext(httptrace.WithClientTrace(k.ctx, &httptrace.ClientTrace{
 		Got1xxResponse: func(code int, fields textproto.MIMEHeader) error {
-			h := new(fasthttp.ResponseHeader)
+			h := new(response.Head)
 			fill(h, code, http.Header(fields))
 			select {
 			case k.interim <- h:
@@ -205,10 +205,13 @@ func (k *call) pass(p []byte) error {
 	return nil
 }
 
-var crlf = []byte("\r\n")
+var (
+	crlf    = []byte("\r\n")
+	headEnd = []byte("\r\n\r\n")
+)
 
 // readHead is [Conn.ReadHead].
-func (k *call) readHead(h *fasthttp.ResponseHeader, q Asked) error {
+func (k *call) readHead(h *response.Head, q Asked) error {
 	for {
 		select {
 		case early := <-k.interim:
@@ -240,13 +243,11 @@ func (k *call) readHead(h *fasthttp.ResponseHeader, q Asked) error {
 }
 
 // fill makes h a response with those fields.
-func fill(h *fasthttp.ResponseHeader, status int, fields http.Header) {
-	h.Reset()
-	h.SetNoDefaultContentType(true)
-	h.SetStatusCode(status)
+func fill(h *response.Head, status int, fields http.Header) {
+	h.Reset(status)
 	for name, values := range fields {
 		for _, v := range values {
-			h.Add(name, v)
+			h.Add(name, []byte(v))
 		}
 	}
 }

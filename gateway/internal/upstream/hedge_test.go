@@ -7,8 +7,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/valyala/fasthttp"
 	"github.com/weir-lb/weir/gateway/gatewaytest"
+	"github.com/weir-lb/weir/gateway/internal/response"
 	"github.com/weir-lb/weir/policies"
 )
 
@@ -37,9 +37,9 @@ func TestAwait(t *testing.T) {
 		if came, err := c.Await(patience); !came || err != nil {
 			t.Fatalf("%t, %v; want the first byte", came, err)
 		}
-		var h fasthttp.ResponseHeader
-		if err := c.ReadHead(&h, Asked{}); err != nil || h.StatusCode() != 200 {
-			t.Fatal(h.StatusCode(), err)
+		var h response.Head
+		if err := c.ReadHead(&h, Asked{}); err != nil || h.Status != 200 {
+			t.Fatal(h.Status, err)
 		}
 		if b, err := io.ReadAll(c); string(b) != "late" || err != nil {
 			t.Errorf("body %q, %v", b, err)
@@ -76,7 +76,7 @@ func TestAwait(t *testing.T) {
 			t.Fatal(err)
 		}
 		_, _ = c.Await(time.Millisecond)
-		var h fasthttp.ResponseHeader
+		var h response.Head
 		if err := c.ReadHead(&h, Asked{}); ClassOf(err) != policies.HeaderTimeout {
 			t.Errorf("%v, want a header timeout", err)
 		}

@@ -9,7 +9,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/valyala/fasthttp"
+	"github.com/weir-lb/weir/gateway/internal/response"
 	"github.com/weir-lb/weir/policies"
 )
 
@@ -37,8 +37,8 @@ func endpoint2(t *testing.T, handler http.HandlerFunc) string {
 // heard writes down interim responses.
 type heard []string
 
-func (h *heard) Interim(r *fasthttp.ResponseHeader) {
-	*h = append(*h, fmt.Sprint(r.StatusCode(), " ", string(r.Peek("Link"))))
+func (h *heard) Interim(r *response.Head) {
+	*h = append(*h, fmt.Sprint(r.Status, " ", string(r.Value("Link"))))
 }
 
 func TestHTTP2(t *testing.T) {
@@ -76,7 +76,7 @@ func TestHTTP2(t *testing.T) {
 			}
 		}
 		c.Written()
-		var h fasthttp.ResponseHeader
+		var h response.Head
 		var interim heard
 		if err := c.ReadHead(&h, Asked{Interim: &interim}); err != nil {
 			t.Fatal(err)
@@ -85,8 +85,8 @@ func TestHTTP2(t *testing.T) {
 			t.Errorf("the endpoint got %s\nwant %s", got, q.want)
 		}
 		b, err := io.ReadAll(c)
-		if string(b) != q.body || err != nil || h.StatusCode() != 200 || fmt.Sprint(interim) != q.interim || !c.Done() || !c.Sent() {
-			t.Errorf("got %d %q, %v, interim %v; want %q, %s", h.StatusCode(), b, err, interim, q.body, q.interim)
+		if string(b) != q.body || err != nil || h.Status != 200 || fmt.Sprint(interim) != q.interim || !c.Done() || !c.Sent() {
+			t.Errorf("got %d %q, %v, interim %v; want %q, %s", h.Status, b, err, interim, q.body, q.interim)
 		}
 		if got := string(c.Trailer()); !strings.Contains(got, "X-Sum: 6\r\n") || !strings.Contains(got, "Grpc-Status: 0\r\n") {
 			t.Errorf("trailer %q", got)
@@ -150,7 +150,7 @@ func TestHTTP2Failures(t *testing.T) {
 			continue
 		}
 		_, err = c.Write([]byte("GET " + q.path + " HTTP/1.1\r\nHost: a\r\n\r\n"))
-		var h fasthttp.ResponseHeader
+		var h response.Head
 		if err == nil {
 			err = c.ReadHead(&h, Asked{})
 		}
@@ -184,9 +184,9 @@ func TestHTTP2Failures(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		var h fasthttp.ResponseHeader
-		if err := c.ReadHead(&h, Asked{}); err != nil || h.StatusCode() != 403 {
-			t.Errorf("got %v, %d", err, h.StatusCode())
+		var h response.Head
+		if err := c.ReadHead(&h, Asked{}); err != nil || h.Status != 403 {
+			t.Errorf("got %v, %d", err, h.Status)
 		}
 	})
 	t.Run("an interrupt ends what waits", func(t *testing.T) {
@@ -201,7 +201,7 @@ func TestHTTP2Failures(t *testing.T) {
 			t.Fatal(err)
 		}
 		go c.Interrupt()
-		var h fasthttp.ResponseHeader
+		var h response.Head
 		if err := c.ReadHead(&h, Asked{}); ClassOf(err) != policies.Reset || err == nil {
 			t.Errorf("got %v", err)
 		}

@@ -13,8 +13,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/valyala/fasthttp"
 	"github.com/weir-lb/weir/gateway/gatewaytest"
+	"github.com/weir-lb/weir/gateway/internal/response"
 	"github.com/weir-lb/weir/policies"
 	"go.uber.org/goleak"
 )
@@ -48,7 +48,7 @@ func exchange(p *Pool) (string, error) {
 		return "", err
 	}
 	c.Written()
-	var h fasthttp.ResponseHeader
+	var h response.Head
 	if err := c.ReadHead(&h, Asked{}); err != nil {
 		c.Abort()
 		return "", err
@@ -107,7 +107,7 @@ func TestPool(t *testing.T) {
 		p := newPool(t, gatewaytest.NewEndpoint(t).Address(), Config{})
 		c := mustTake(t, p)
 		_, _ = io.WriteString(c, get)
-		var h fasthttp.ResponseHeader
+		var h response.Head
 		if err := c.ReadHead(&h, Asked{}); err != nil {
 			t.Fatal(err)
 		}
@@ -309,7 +309,7 @@ func TestReadErrors(t *testing.T) {
 			}
 			_, _ = io.WriteString(conn, get)
 			conn.Written()
-			var h fasthttp.ResponseHeader
+			var h response.Head
 			if err := conn.ReadHead(&h, Asked{}); ClassOf(err) != c.class {
 				t.Errorf("got %v; want %s", err, c.class)
 			}
@@ -346,7 +346,7 @@ func TestPoolHammer(t *testing.T) {
 				}
 				_, err = io.WriteString(c, "GET "+target+" HTTP/1.1\r\nHost: a\r\n\r\n")
 				c.Written()
-				var h fasthttp.ResponseHeader
+				var h response.Head
 				if err == nil {
 					err = c.ReadHead(&h, Asked{})
 				}

@@ -9,7 +9,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/valyala/fasthttp"
+	"github.com/weir-lb/weir/gateway/internal/response"
 	"github.com/weir-lb/weir/policies"
 )
 
@@ -36,7 +36,7 @@ func TestTLS(t *testing.T) {
 			t.Fatal(err)
 		}
 		c.Written()
-		var h fasthttp.ResponseHeader
+		var h response.Head
 		if err := c.ReadHead(&h, Asked{}); err != nil {
 			t.Fatal(err)
 		}

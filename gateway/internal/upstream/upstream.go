@@ -1,4 +1,4 @@
-// Package upstream holds connections to endpoints: one [Pool] an endpoint, over fasthttp's public codec.
+// Package upstream holds connections to endpoints: one [Pool] an endpoint.
 //
 // It does not use fasthttp's HostClient, which gives the rest of one response to the next request, retries by itself,
 // and turns a chunked body that was cut at the end of a chunk into a complete one. Here a connection goes back to its
