@@ -18,14 +18,14 @@ const browserHead = "Host: shop.example.com\r\nUser-Agent: Mozilla/5.0 (X11; Lin
 func parsed(tb testing.TB) *exchange {
 	tb.Helper()
 	x := &exchange{}
-	x.header = new(fasthttp.RequestHeader)
 	x.conn = &conn{scheme: "http", ip: []byte("192.0.2.1"), forwarded: "for=192.0.2.1;proto=http", local: "198.51.100.1:80"}
 	x.table = compiled(Route{Name: "other", Host: "*.example.net"}, Route{Name: "shop", Host: "*.example.com", Path: "/a/", Affinity: Affinity{CookieKey, "theme"}})
-	h := x.header
+	h := new(fasthttp.RequestHeader)
 	if err := h.Read(bufio.NewReader(&repeat{text: "GET /a/b/c?d=e HTTP/1.1\r\n" + browserHead})); err != nil {
 		tb.Fatal(err)
 	}
-	if id := x.check(h); id != noProblem {
+	x.keep(h)
+	if id := x.check(); id != noProblem {
 		tb.Fatal(problems[id].Name)
 	}
 	if x.route = x.table.route(x.host, x.path, &x.head); x.route == nil {
@@ -52,7 +52,7 @@ func TestAllocations(t *testing.T) {
 	head := &repeat{text: "HTTP/1.1 200 OK\r\nServer: x\r\nDate: Thu, 01 Jan 1970 00:00:00 GMT\r\nConnection: keep-alive, x-a\r\nX-A: 1\r\nKeep-Alive: 5\r\nContent-Length: 5\r\n\r\n"}
 	br := bufio.NewReaderSize(head, len(head.text))
 	for name, f := range map[string]func(){
-		"check":    func() { x.check(x.header) },
+		"check":    func() { x.check() },
 		"route":    func() { x.table.route(x.host, x.path, &x.head) },
 		"key":      func() { x.key(nil) },
 		"rewrite":  func() { x.rewrite(true) },
@@ -65,7 +65,7 @@ func TestAllocations(t *testing.T) {
 			}
 			resp.RemoveHops(false)
 			resp.Add("Via", x.table.via)
-			x.line, _ = resp.Append(x.line[:0])
+			x.out, _ = resp.Append(x.out[:0])
 		},
 		"problem": func() { answer(&x.resp, noEndpoint, 0) },
 	} {
@@ -79,7 +79,7 @@ func BenchmarkCheck(b *testing.B) {
 	x := parsed(b)
 	b.ReportAllocs()
 	for b.Loop() {
-		x.check(x.header)
+		x.check()
 	}
 }
 

@@ -4,29 +4,27 @@ import (
 	"bytes"
 	"math"
 
-	"github.com/valyala/fasthttp"
 	"github.com/weir-lb/weir/gateway/internal/grammar"
 	"github.com/weir-lb/weir/policies"
 )
 
 // check cuts a request's head into lines and refuses what two parsers might read differently. fasthttp has parsed it
 // before, more kindly: what it lets through and this does not is the list below. It returns noProblem if all is well.
-func (x *exchange) check(h *fasthttp.RequestHeader) problemID {
-	proto := h.Protocol()
-	x.http10 = string(proto) == "HTTP/1.0"
-	if !x.http10 && string(proto) != "HTTP/1.1" {
+func (x *exchange) check() problemID {
+	x.http10 = string(x.proto) == "HTTP/1.0"
+	if !x.http10 && string(x.proto) != "HTTP/1.1" {
 		return badVersion // 1.2, 2.0 and 3.0 are taken for 1.0 by the parser
 	}
-	if id := x.checkMethod(h.Method()); id != noProblem {
+	if id := x.checkMethod(x.verb); id != noProblem {
 		return id
 	}
-	if id := x.head.parse(h.RawHeaders()); id != noProblem {
+	if id := x.head.parse(x.head.raw); id != noProblem {
 		return id
 	}
 	if id := x.checkFraming(); id != noProblem {
 		return id
 	}
-	return x.checkTarget(h.RequestURI())
+	return x.checkTarget(x.uri)
 }
 
 func (x *exchange) checkMethod(m []byte) problemID {

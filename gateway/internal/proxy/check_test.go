@@ -160,9 +160,10 @@ func FuzzCheck(f *testing.F) {
 			return
 		}
 		x := &exchange{}
-		x.header, x.table, x.route = &h, &table{Config: &Config{Via: "weir"}}, route
+		x.keep(&h)
+		x.table, x.route = &table{Config: &Config{Via: "weir"}}, route
 		x.conn = &conn{scheme: "http", ip: []byte("192.0.2.1"), forwarded: "for=192.0.2.1;proto=http", local: "198.51.100.1:80"}
-		if x.check(&h) != noProblem {
+		if x.check() != noProblem {
 			return
 		}
 		if x.body.length = int64(h.ContentLength()); x.body.length < -1 {

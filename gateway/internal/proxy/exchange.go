@@ -15,19 +15,18 @@ import (
 // exchange is one request and what becomes of it. Exchanges are reused; only what perRequest holds is cleared between.
 type exchange struct {
 	perRequest
-	resp response.Head
+	text []byte // the request's head as it came, which verb, uri, proto and head are of
 	head head
+	resp response.Head
 	out  []byte // the head that endpoints get
 	body body
 
 	client []byte // who the client is, in text, if a policy asked
-	line   []byte // of the access log
 }
 
 // perRequest is the part of an exchange that begins anew with each request.
 type perRequest struct {
 	server  *Server
-	header  *fasthttp.RequestHeader
 	down    downstream
 	conn    *conn
 	table   *table
@@ -36,6 +35,10 @@ type perRequest struct {
 	ended   time.Time // when the last attempt was; zero if the answer is not of it
 
 	// What the client asked for.
+	verb      []byte // the method as it came
+	uri       []byte // the target as it came
+	proto     []byte // HTTP/1.1 or HTTP/1.0; nil if there is no request that could be read
+	closes    bool   // the client wants no other request on the connection
 	http10    bool
 	http2     bool
 	https     bool // the target is an https URL
@@ -71,7 +74,6 @@ type perRequest struct {
 	explain *explaining // nil unless the request asks for it
 
 	// What the access log has beside that.
-	verb    []byte    // the method as it came
 	id      uint64    // the X-Request-Id that the request was given; 0 if it had one
 	problem problemID // the gateway's own answer
 	sent    int64     // bytes of the response's body, or of the tunnel, that went to the client
@@ -85,7 +87,6 @@ var exchanges = sync.Pool{New: func() any { return new(exchange) }}
 func (x *exchange) handle(c *conn) {
 	s := c.server
 	x.server, x.conn, x.table, x.arrived = s, c, s.table.Load(), time.Now()
-	x.verb = x.header.Method()
 	defer func() {
 		if r := recover(); r != nil {
 			s.panicked(r)
@@ -96,17 +97,24 @@ func (x *exchange) handle(c *conn) {
 	x.serve()
 }
 
-// httpMethod is the method as it came.
-func (x *exchange) httpMethod() []byte {
-	if x.header == nil {
-		return nil
+// keep keeps what is of use of a request's head.
+func (x *exchange) keep(h *fasthttp.RequestHeader) {
+	parts := [...][]byte{h.Method(), h.RequestURI(), h.Protocol(), h.RawHeaders()}
+	x.text = x.text[:0]
+	for _, p := range parts {
+		x.text = append(x.text, p...)
 	}
-	return x.header.Method()
+	rest := x.text
+	for i, to := range [...]*[]byte{&x.verb, &x.uri, &x.proto, &x.head.raw} {
+		n := len(parts[i])
+		*to, rest = rest[:n:n], rest[n:]
+	}
+	x.closes = h.ConnectionClose()
 }
 
 // serve takes the first steps; each problem ends the request.
 func (x *exchange) serve() {
-	if id := x.check(x.header); id != noProblem {
+	if id := x.check(); id != noProblem {
 		x.body.ended = false // wherever it ends: what follows is not to be read as a request
 		x.refuse(id, 0)
 		return
@@ -301,8 +309,8 @@ func (x *exchange) give(broken bool) {
 		x.out = nil
 	}
 	x.resp.Trim(maxKeptBuffer)
-	if cap(x.line) > maxKeptBuffer {
-		x.line = nil
+	if cap(x.text) > maxKeptBuffer {
+		x.text = nil
 	}
 	exchanges.Put(x)
 }

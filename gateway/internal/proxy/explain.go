@@ -30,7 +30,7 @@ func (x *exchange) askedToExplain() {
 func (x *exchange) startExplaining() {
 	path := x.path[:min(len(x.path), maxExplainPath)]
 	x.explain = &explaining{Explanation: Explanation{
-		Time: x.arrived, Method: string(x.header.Method()), Host: string(x.host), Path: string(path), Client: string(x.conn.ip),
+		Time: x.arrived, Method: string(x.verb), Host: string(x.host), Path: string(path), Client: string(x.conn.ip),
 		Cut: len(path) < len(x.path),
 	}}
 }

@@ -23,7 +23,7 @@ func (x *exchange) rewrite(trusted bool) problemID {
 	if v := h.first(viaField); v != nil && x.hasLooped() {
 		return loop
 	}
-	b := append(x.out[:0], x.header.Method()...)
+	b := append(x.out[:0], x.verb...)
 	b = append(b, ' ')
 	b = x.route.forwarded(b, x.target)
 	b = append(b, " HTTP/1.1\r\nHost: "...)
@@ -227,7 +227,7 @@ func (x *exchange) appendFraming(b []byte) []byte {
 }
 
 func (x *exchange) expectsBody() bool {
-	m := string(x.header.Method())
+	m := string(x.verb)
 	return m == "POST" || m == "PUT" || m == "PATCH"
 }
 

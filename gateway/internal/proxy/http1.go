@@ -24,16 +24,30 @@ const headBuffer = 16 << 10
 // http1 is what serves requests on a connection that speaks HTTP/1. One that waits for a request has none.
 type http1 struct {
 	c      *conn
-	br     *bufio.Reader
-	header fasthttp.RequestHeader
-	out    []byte // an answer that is not sent yet, or a piece of one
-	begun  bool   // a part of the answer is on its way
-	broken bool   // the client is gone, or must not believe that the answer is whole
-	close  bool   // no other request is read
+	br     *bufio.Reader // nil when nothing more is to be read by it
+	out    *buffer       // of an answer that is not sent yet, or a piece of one; nil without
+	old    bool          // the request is of HTTP/1.0
+	begun  bool          // a part of the answer is on its way
+	broken bool          // the client is gone, or must not believe that the answer is whole
+	close  bool          // no other request is read
 }
 
+// buffer is memory that many requests use one after the other.
+type buffer struct{ b []byte }
+
+func (b *buffer) drop() {
+	if cap(b.b) > maxKeptBuffer {
+		b.b = nil
+	}
+	buffers.Put(b)
+}
+
+// What follows is held for as long as it is in use, and not while an endpoint is waited for: of many requests under way, all that few
+// of them hold is warm.
 var (
 	http1s      = sync.Pool{New: func() any { return new(http1) }}
+	headers     = sync.Pool{New: func() any { return new(fasthttp.RequestHeader) }}
+	buffers     = sync.Pool{New: func() any { return new(buffer) }}
 	headReaders = sync.Pool{New: func() any { return bufio.NewReaderSize(nil, headBuffer) }}
 )
 
@@ -51,15 +65,12 @@ func (c *conn) serve() bool {
 	l.c, l.br = c, headReaders.Get().(*bufio.Reader)
 	l.br.Reset(c)
 	more := l.next()
-	for more && l.br.Buffered() > 0 {
+	for more && l.br != nil && l.br.Buffered() > 0 {
 		c.enter(heading)
 		more = l.next()
 	}
 	l.dropReader()
-	if cap(l.out) > maxKeptBuffer {
-		l.out = nil
-	}
-	l.c, l.out = nil, l.out[:0]
+	l.c = nil
 	http1s.Put(l)
 	return more
 }
@@ -76,8 +87,8 @@ func (l *http1) dropReader() {
 func (l *http1) next() bool {
 	c := l.c
 	l.begun, l.broken, l.close = false, false, false
-	if err := l.header.Read(l.br); err != nil {
-		l.unreadable(err)
+	x := l.read()
+	if x == nil {
 		return false
 	}
 	c.enter(busy)
@@ -85,18 +96,55 @@ func (l *http1) next() bool {
 	if most := c.server.table.Load().MaxConnRequests; most > 0 && c.served >= most {
 		l.close = true
 	}
-	x := exchanges.Get().(*exchange)
-	x.header, x.down = &l.header, l
-	x.body.source(&l.header, l.br)
 	x.handle(c)
-	if !l.broken && len(l.out) > 0 {
-		_, err := c.Write(l.out)
-		l.broken = err != nil
+	if !l.broken && l.out != nil {
+		_ = l.send()
 	}
 	x.give(l.broken)
-	l.out = l.out[:0]
+	l.dropOut()
 	c.aborted = l.broken
 	return !l.close && !l.broken
+}
+
+// read reads the head of a request. Without one the answer is sent already, if there is one.
+func (l *http1) read() *exchange {
+	h := headers.Get().(*fasthttp.RequestHeader)
+	defer headers.Put(h)
+	if err := h.Read(l.br); err != nil {
+		l.unreadable(err)
+		return nil
+	}
+	x := exchanges.Get().(*exchange)
+	x.down = l
+	x.keep(h)
+	x.body.source(h, l.br)
+	l.old = !h.IsHTTP11()
+	if x.body.ended && l.br.Buffered() == 0 {
+		l.dropReader()
+	}
+	return x
+}
+
+// room returns memory for an answer, or a piece of one.
+func (l *http1) room() []byte {
+	if l.out == nil {
+		l.out = buffers.Get().(*buffer)
+	}
+	return l.out.b[:0]
+}
+
+// send sends what is in there.
+func (l *http1) send() error {
+	_, err := l.c.Write(l.out.b)
+	l.broken = l.broken || err != nil
+	return err
+}
+
+func (l *http1) dropOut() {
+	if l.out != nil {
+		l.out.drop()
+		l.out = nil
+	}
 }
 
 // unreadable answers what could not be read as a request.
@@ -134,9 +182,10 @@ func (l *http1) unreadable(err error) {
 	x.down, x.problem, x.status = l, id, problems[id].Status
 	x.guess(l.br)
 	x.answer(&x.resp, answer(&x.resp, id, 0))
-	_, err = c.Write(l.out)
+	err = l.send()
 	c.linger = true
 	x.give(err != nil)
+	l.dropOut()
 }
 
 // namesHTTP1 reports whether the first line of b ends in a version, as that of a request does.
@@ -163,16 +212,17 @@ func (l *http1) whole(x *exchange, h *response.Head, body []byte) {
 		l.abort()
 		return
 	}
-	l.out = l.appendHead(l.out[:0], x, h, int64(len(body)))
+	b := l.appendHead(l.room(), x, h, int64(len(body)))
 	if !bodiless(x, h) {
-		l.out = append(l.out, body...)
+		b = append(b, body...)
 	}
+	l.out.b = b
 }
 
 // bodiless reports whether a response has no body whatever its fields say (RFC 9112, section 6.3).
 func bodiless(x *exchange, h *response.Head) bool {
 	s := h.Status
-	return s == fasthttp.StatusNoContent || s == fasthttp.StatusNotModified || string(x.httpMethod()) == "HEAD"
+	return s == fasthttp.StatusNoContent || s == fasthttp.StatusNotModified || x.proto != nil && string(x.verb) == "HEAD"
 }
 
 // appendHead appends the head of the final response, and decides what becomes of the connection. length is that of the body,
@@ -184,7 +234,7 @@ func (l *http1) appendHead(b []byte, x *exchange, h *response.Head, length int64
 		b = append(appendDate(append(b, "Date: "...)), "\r\n"...)
 	}
 	unread := x.upload != nil || !x.body.ended // an upload may still be writing it
-	l.close = l.close || unread || l.header.ConnectionClose() || l.c.server.stopping.Load()
+	l.close = l.close || unread || x.closes || l.c.server.stopping.Load()
 	l.c.linger = l.c.linger || unread
 	switch {
 	case bodiless(x, h):
@@ -210,22 +260,20 @@ func (l *http1) appendHead(b []byte, x *exchange, h *response.Head, length int64
 
 // interim implements downstream.
 func (l *http1) interim(h *response.Head) {
-	if l.header.IsHTTP11() && !l.begun {
-		b, _ := h.Append(l.out[:0])
-		l.out = append(b, "\r\n"...)
-		if _, err := l.c.Write(l.out); err != nil {
-			l.broken = true
-		}
-		l.out = l.out[:0]
+	if !l.old && !l.begun {
+		b, _ := h.Append(l.room())
+		l.out.b = append(b, "\r\n"...)
+		_ = l.send()
+		l.dropOut()
 	}
 }
 
 // stream implements downstream.
 func (l *http1) stream(x *exchange, h *response.Head) error {
 	n := x.up.Length()
-	l.out = l.appendHead(l.out[:0], x, h, n)
-	_, err := l.c.Write(l.out)
-	l.out = l.out[:0]
+	l.out.b = l.appendHead(l.room(), x, h, n)
+	err := l.send()
+	l.dropOut()
 	switch {
 	case err != nil:
 		return err
@@ -260,9 +308,9 @@ func (l *http1) pour(x *exchange) error {
 			if x.trailers {
 				trailer = appendTrailer(nil, x.up.Trailer())
 			}
-			l.out = chunked.AppendLast(l.out[:0], trailer)
-			_, err = l.c.Write(l.out)
-			l.out = l.out[:0]
+			l.out.b = chunked.AppendLast(l.room(), trailer)
+			err = l.send()
+			l.dropOut()
 			return err
 		}
 		if err != nil {
@@ -272,14 +320,18 @@ func (l *http1) pour(x *exchange) error {
 }
 
 // tunnel implements downstream.
-func (l *http1) tunnel(x *exchange, h *response.Head) (tunnelEnd, []byte, error) {
-	b, _ := h.Append(l.out[:0])
+func (l *http1) tunnel(x *exchange, h *response.Head) (client tunnelEnd, early []byte, err error) {
+	b, _ := h.Append(l.room())
 	b = append(append(append(b, "Connection: Upgrade\r\nUpgrade: "...), x.upgrade...), "\r\n\r\n"...)
-	_, err := l.c.Write(b)
-	l.begun, l.close, l.out = true, true, b[:0]
-	early, _ := l.br.Peek(l.br.Buffered())
-	early = append([]byte(nil), early...)
-	l.dropReader()
+	l.out.b = b
+	err = l.send()
+	l.dropOut()
+	l.begun, l.close = true, true
+	if l.br != nil {
+		early, _ = l.br.Peek(l.br.Buffered())
+		early = append([]byte(nil), early...)
+		l.dropReader()
+	}
 	l.c.enter(tunnelled)
 	return l.c, early, err
 }

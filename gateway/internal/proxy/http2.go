@@ -164,13 +164,12 @@ func (c *conn) serveStream(w http.ResponseWriter, r *http.Request) {
 		}
 	}()
 	x := exchanges.Get().(*exchange)
-	x.header, x.down, x.http2 = &l.header, l, true
+	x.down, x.http2 = l, true
 	if !l.read(x) {
 		x.server, x.conn, x.table, x.arrived = c.server, c, c.server.table.Load(), time.Now()
 		x.verb, x.problem = []byte(r.Method), badRequest
 		c.server.stats.rejected[badRequest].Add(1)
 		l.broken = true
-		x.header = nil
 		x.give(true)
 		return
 	}
@@ -226,6 +225,7 @@ func (l *stream2) read(x *exchange) bool {
 	if err := l.header.Read(l.br); err != nil {
 		return false
 	}
+	x.keep(&l.header)
 	x.body.length, x.body.ended = r.ContentLength, r.ContentLength == 0
 	x.body.r, l.left = l, r.ContentLength
 	x.body.after = l.trailer

@@ -58,7 +58,7 @@ func (a *attrs) Attr(n policies.Attr) []byte {
 	case policies.AttrHost:
 		return a.host
 	case policies.AttrMethod:
-		return a.header.Method()
+		return a.verb
 	case policies.AttrSNI:
 		return a.conn.sni
 	case policies.AttrClientIdentity:

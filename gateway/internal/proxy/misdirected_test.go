@@ -9,7 +9,6 @@ import (
 	"net/netip"
 	"testing"
 
-	"github.com/valyala/fasthttp"
 	"github.com/weir-lb/weir/gateway/gatewaytest"
 )
 
@@ -94,7 +93,6 @@ func TestMisdirected(t *testing.T) {
 func TestJudgingTheHostAllocatesNothing(t *testing.T) {
 	certificate, _ := identity(t)
 	x := &exchange{}
-	x.header = new(fasthttp.RequestHeader)
 	x.conn = &conn{tls: new(tls.Conn), sni: []byte("shop.example.com"), shown: certificate.Leaf}
 	for host, bad := range map[string]bool{"b.wild.example:443": false, "127.0.0.1": false, "shop.example.org": true} {
 		x.host = []byte(host)

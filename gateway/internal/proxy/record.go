@@ -25,8 +25,16 @@ const loggedDigest = 12
 // log appends the exchange's line to the access log. Nothing in it is from a field that may hold a credential, and of the
 // target it has the query only if that is wanted. broken: not all of the answer went out.
 func (x *exchange) log(broken bool) {
+	out := buffers.Get().(*buffer)
+	out.b = x.appendLine(out.b[:0], broken)
+	x.table.Access.Append(out.b)
+	out.drop()
+}
+
+// appendLine appends the line.
+func (x *exchange) appendLine(b []byte, broken bool) []byte {
 	c := x.conn
-	l := access.Begin(x.line[:0], x.arrived)
+	l := access.Begin(b, x.arrived)
 	l = l.Text("listener", c.listener)
 	l = x.logClient(l)
 	if len(x.verb) > 0 {
@@ -36,8 +44,8 @@ func (x *exchange) log(broken bool) {
 	switch {
 	case x.http2:
 		l = l.Text("protocol", "HTTP/2")
-	case x.header != nil:
-		l = l.Bytes("protocol", x.header.Protocol())
+	case x.proto != nil:
+		l = l.Bytes("protocol", x.proto)
 	}
 	l = l.Int("status", int64(x.status)).Int("bytes_in", x.body.total+x.heard).Int("bytes_out", x.sent).Millis("ms", x.lasted())
 	if x.route != nil {
@@ -57,13 +65,12 @@ func (x *exchange) log(broken bool) {
 	case x.cutBy == cutByClient || broken && x.problem == noProblem:
 		l = l.Text("cut_by", "client")
 	}
-	x.line = l.End()
-	x.table.Access.Append(x.line)
+	return l.End()
 }
 
 // logClient says who the request is from: whom trusted peers say it is from, if there are any.
 func (x *exchange) logClient(l access.Line) access.Line {
-	if t := x.table; x.header != nil && len(t.Trusted) > 0 && t.trusts(x.conn.listener, x.conn.addr) {
+	if t := x.table; x.proto != nil && len(t.Trusted) > 0 && t.trusts(x.conn.listener, x.conn.addr) {
 		if a := x.clientAddr(true); a != x.conn.addr {
 			x.client = a.AppendTo(x.client[:0])
 			return l.Bytes("client", x.client)
@@ -78,8 +85,8 @@ func (x *exchange) logTarget(l access.Line) access.Line {
 		l = l.Bytes("host", x.host)
 	}
 	path, query := x.path, x.query
-	if x.path == nil && x.header != nil {
-		path, query = pathIn(x.header.RequestURI())
+	if x.path == nil && x.proto != nil {
+		path, query = pathIn(x.uri)
 	}
 	if len(path) > 0 {
 		l = l.Bytes("path", path)

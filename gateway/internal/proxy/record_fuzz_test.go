@@ -34,21 +34,21 @@ func FuzzLine(f *testing.F) {
 			if trusted {
 				x.table.Trusted = map[string][]netip.Prefix{"http": {netip.PrefixFrom(far, 24)}}
 			}
-			x.arrived, x.header = time.Now(), new(fasthttp.RequestHeader)
+			x.arrived = time.Now()
+			var h fasthttp.RequestHeader
 			br := bufio.NewReaderSize(bytes.NewReader(sent), headBuffer)
-			if err := x.header.Read(br); err != nil {
-				x.header = nil
+			if err := h.Read(br); err != nil {
 				x.guess(br)
 			} else {
-				x.verb = x.header.Method()
-				if x.problem = x.check(x.header); x.problem == noProblem {
+				x.keep(&h)
+				if x.problem = x.check(); x.problem == noProblem {
 					x.route = x.table.route(x.host, x.path, &x.head)
 				}
 			}
-			x.log(trusted)
-			end := len(x.line) - 1
-			if !json.Valid(x.line) || bytes.ContainsFunc(x.line[:end], func(r rune) bool { return r < ' ' || r > '~' }) || x.line[end] != '\n' {
-				t.Errorf("%q", x.line)
+			line := x.appendLine(nil, trusted)
+			end := len(line) - 1
+			if !json.Valid(line) || bytes.ContainsFunc(line[:end], func(r rune) bool { return r < ' ' || r > '~' }) || line[end] != '\n' {
+				t.Errorf("%q", line)
 			}
 		}
 	})

@@ -250,7 +250,7 @@ func BenchmarkLog(b *testing.B) {
 	x := parsed(b)
 	l := access.New(new(nowhere), func(error) {})
 	x.table.Access = l
-	x.verb, x.status, x.id, x.sent, x.arrived, x.ended = x.header.Method(), 200, 1234, 1024, time.Now(), time.Now()
+	x.status, x.id, x.sent, x.arrived, x.ended = 200, 1234, 1024, time.Now(), time.Now()
 	x.conn.listener = "http"
 	x.snap = &cluster.Snapshot{PolicyName: "p2c_wasm", PolicyDigest: strings.Repeat("0", 64), Endpoints: []*cluster.Endpoint{{ID: "127.0.0.1:9001"}}}
 	x.req.Attempt, x.outcome.FirstByte = 1, time.Millisecond
@@ -258,7 +258,7 @@ func BenchmarkLog(b *testing.B) {
 	for b.Loop() {
 		x.log(false)
 	}
-	b.SetBytes(int64(len(x.line)))
+	b.SetBytes(int64(len(x.appendLine(nil, false))))
 	_ = l.Close(b.Context())
 }
 

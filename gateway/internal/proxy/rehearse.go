@@ -38,7 +38,7 @@ func (s *Server) Explain(req ExplainRequest) (e Explanation, err error) {
 	if err != nil {
 		return Explanation{}, err
 	}
-	id := x.check(x.header)
+	id := x.check()
 	x.startExplaining()
 	x.explain.Rehearsed = true
 	if id == noProblem {
@@ -68,12 +68,13 @@ func (s *Server) imagine(req ExplainRequest) (*exchange, error) {
 		client = client.Unmap().WithZone("")
 	}
 	x := &exchange{}
-	x.server, x.table, x.arrived, x.header = s, s.table.Load(), time.Now(), new(fasthttp.RequestHeader)
+	x.server, x.table, x.arrived = s, s.table.Load(), time.Now()
 	x.conn = &conn{scheme: "http", server: s, addr: client, ip: []byte(client.String())}
-	h := x.header
+	var h fasthttp.RequestHeader
 	if err := h.Read(bufio.NewReaderSize(bytes.NewReader(raw), len(raw))); err != nil {
 		return nil, fmt.Errorf("not a request: %w", err)
 	}
+	x.keep(&h)
 	if n := h.ContentLength(); n > 0 {
 		x.body.length = int64(n)
 	} else if n == -1 {
