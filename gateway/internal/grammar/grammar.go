@@ -2,6 +2,7 @@
 package grammar
 
 import (
+	"bufio"
 	"bytes"
 	"encoding/binary"
 )
@@ -46,7 +47,7 @@ func Lower(b byte) byte {
 }
 
 // EqualFold compares ASCII without regard to case.
-func EqualFold(b []byte, s string) bool {
+func EqualFold[T string | []byte](b []byte, s T) bool {
 	if len(b) != len(s) {
 		return false
 	}
@@ -81,4 +82,24 @@ func TrimRight(b []byte) []byte {
 func NextElement(list []byte) (element, rest []byte) {
 	element, rest, _ = bytes.Cut(list, []byte{','})
 	return Trim(element), rest
+}
+
+// Number reads a number of bytes, as Content-Length has it (RFC 9110, section 8.6). Over 18 digits are none.
+func Number(b []byte) (n int64, ok bool) {
+	const most = 18 // digits that fit for sure
+	for _, d := range b {
+		if d < '0' || d > '9' || len(b) > most {
+			return 0, false
+		}
+		n = n*10 + int64(d-'0')
+	}
+	return n, len(b) > 0
+}
+
+// More returns what br holds when at least one byte beyond seen has come. It takes nothing out of br.
+func More(br *bufio.Reader, seen []byte) ([]byte, error) {
+	if _, err := br.Peek(len(seen) + 1); err != nil {
+		return nil, err
+	}
+	return br.Peek(br.Buffered())
 }

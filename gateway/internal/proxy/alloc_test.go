@@ -5,10 +5,11 @@ import (
 	"net"
 	"testing"
 
-	"github.com/valyala/fasthttp"
 	"github.com/weir-lb/weir/gateway/gatewaytest"
 	"github.com/weir-lb/weir/gateway/internal/response"
 )
+
+const browserRequest = "GET /a/b/c?d=e HTTP/1.1\r\n" + browserHead
 
 const browserHead = "Host: shop.example.com\r\nUser-Agent: Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36\r\nAccept: text/html,application/xhtml+xml\r\n" +
 	"Accept-Language: en-US,en;q=0.9\r\nAccept-Encoding: gzip, deflate, br\r\nConnection: keep-alive\r\nCookie: sid=0123456789abcdef; theme=dark\r\n" +
@@ -20,11 +21,9 @@ func parsed(tb testing.TB) *exchange {
 	x := &exchange{}
 	x.conn = &conn{scheme: "http", ip: []byte("192.0.2.1"), forwarded: "for=192.0.2.1;proto=http", local: "198.51.100.1:80"}
 	x.table = compiled(Route{Name: "other", Host: "*.example.net"}, Route{Name: "shop", Host: "*.example.com", Path: "/a/", Affinity: Affinity{CookieKey, "theme"}})
-	h := new(fasthttp.RequestHeader)
-	if err := h.Read(bufio.NewReader(&repeat{text: "GET /a/b/c?d=e HTTP/1.1\r\n" + browserHead})); err != nil {
+	if err := x.read(bufio.NewReader(&repeat{text: browserRequest})); err != nil {
 		tb.Fatal(err)
 	}
-	x.keep(h)
 	if id := x.check(); id != noProblem {
 		tb.Fatal(problems[id].Name)
 	}
@@ -51,8 +50,13 @@ func TestAllocations(t *testing.T) {
 	var resp response.Head
 	head := &repeat{text: "HTTP/1.1 200 OK\r\nServer: x\r\nDate: Thu, 01 Jan 1970 00:00:00 GMT\r\nConnection: keep-alive, x-a\r\nX-A: 1\r\nKeep-Alive: 5\r\nContent-Length: 5\r\n\r\n"}
 	br := bufio.NewReaderSize(head, len(head.text))
+	request := bufio.NewReaderSize(&repeat{text: browserRequest}, len(browserRequest))
 	for name, f := range map[string]func(){
-		"check":    func() { x.check() },
+		"check": func() {
+			if err := x.read(request); err != nil || x.check() != noProblem {
+				t.Fatal(err)
+			}
+		},
 		"route":    func() { x.table.route(x.host, x.path, &x.head) },
 		"key":      func() { x.key(nil) },
 		"rewrite":  func() { x.rewrite(true) },
@@ -75,11 +79,16 @@ func TestAllocations(t *testing.T) {
 	}
 }
 
+// BenchmarkCheck reads and checks a request.
 func BenchmarkCheck(b *testing.B) {
 	x := parsed(b)
 	b.ReportAllocs()
+	b.SetBytes(int64(len(browserRequest)))
+	br := bufio.NewReaderSize(&repeat{text: browserRequest}, len(browserRequest))
 	for b.Loop() {
-		x.check()
+		if err := x.read(br); err != nil || x.check() != noProblem {
+			b.Fatal(err)
+		}
 	}
 }
 

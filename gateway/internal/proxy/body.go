@@ -44,14 +44,13 @@ type body struct {
 }
 
 // source says where the body comes from: br, framed as h says. Until check has found the framing sound, nothing is read.
-func (b *body) source(h *fasthttp.RequestHeader, br *bufio.Reader) {
-	switch n := h.ContentLength(); {
-	case n == -1:
-		b.length = -1
+func (b *body) source(h *head, br *bufio.Reader) {
+	b.length = h.length
+	switch {
+	case h.length < 0:
 		b.chunks.Reset(br, false)
 		b.r = &b.chunks
-	case n > 0:
-		b.length = int64(n)
+	case h.length > 0:
 		b.fixed = fixed{br, b.length}
 		b.r = &b.fixed
 	default:

@@ -2,9 +2,11 @@ package proxy
 
 import (
 	"bufio"
+	"bytes"
 	"net/http"
 	"strings"
 	"testing"
+	"testing/iotest"
 
 	"github.com/valyala/fasthttp"
 	"github.com/weir-lb/weir/gateway/gatewaytest"
@@ -46,6 +48,7 @@ func TestStrictCheck(t *testing.T) {
 		{"no colon", "GET / HTTP/1.1\r\nHost: a\r\nX-A\r\n\r\n", 400, ""},
 		{"empty name", "GET / HTTP/1.1\r\nHost: a\r\n: 1\r\n\r\n", 400, ""},
 		{"bare LF between lines", "GET / HTTP/1.1\r\nHost: a\nX-A: 1\r\n\r\n", 400, "bare_lf"},
+		{"bare LF behind the request line", "GET / HTTP/1.1\nHost: a\r\n\r\n", 400, "bare_lf"},
 		{"bare LF as empty line", "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\nGET /x HTTP/1.1\r\nHost: a\r\n\r\n", 400, ""},
 		{"NUL in a value", "GET / HTTP/1.1\r\nHost: a\r\nX-A: 1\x002\r\n\r\n", 400, ""},
 		{"bare CR in a value", "GET / HTTP/1.1\r\nHost: a\r\nX-A: 1\r2\r\n\r\n", 400, ""},
@@ -142,7 +145,7 @@ func TestStrictCheck(t *testing.T) {
 	}
 }
 
-// Whatever passes the check is read by net/http as the same single request.
+// Whatever passes the check is read by fasthttp as the same request, and what is forwarded by net/http.
 func FuzzCheck(f *testing.F) {
 	for _, s := range []string{
 		"GET / HTTP/1.1\r\nHost: a\r\n\r\n",
@@ -155,19 +158,32 @@ func FuzzCheck(f *testing.F) {
 	}
 	route := &route{Route: &Route{}}
 	f.Fuzz(func(t *testing.T, raw []byte) {
-		var h fasthttp.RequestHeader
-		if h.Read(bufio.NewReaderSize(strings.NewReader(string(raw)), 16<<10)) != nil {
+		x := &exchange{}
+		rest := bufio.NewReaderSize(bytes.NewReader(raw), headBuffer)
+		if x.read(rest) != nil {
 			return
 		}
-		x := &exchange{}
-		x.keep(&h)
+		pieces := new(exchange)
+		if err := pieces.read(bufio.NewReaderSize(iotest.OneByteReader(bytes.NewReader(raw)), headBuffer)); err != nil ||
+			!bytes.Equal(pieces.head.text, x.head.text) || pieces.head.facts != x.head.facts {
+			t.Fatalf("%q: whole it is %+v, in pieces %+v %v", raw, x.head.facts, pieces.head.facts, err)
+		}
+		x.body.source(&x.head, rest)
 		x.table, x.route = &table{Config: &Config{Via: "weir"}}, route
 		x.conn = &conn{scheme: "http", ip: []byte("192.0.2.1"), forwarded: "for=192.0.2.1;proto=http", local: "198.51.100.1:80"}
 		if x.check() != noProblem {
 			return
 		}
-		if x.body.length = int64(h.ContentLength()); x.body.length < -1 {
-			x.body.length = 0
+		var h fasthttp.RequestHeader
+		theirs := bufio.NewReaderSize(bytes.NewReader(raw), headBuffer)
+		if err := h.Read(theirs); err != nil {
+			t.Fatalf("%q: fasthttp: %v", raw, err)
+		}
+		if string(h.Method()) != string(x.verb) || string(h.RequestURI()) != string(x.uri) || string(h.Protocol()) != string(x.proto) ||
+			max(int64(h.ContentLength()), -1) != x.body.length && (h.ContentLength() != -2 || x.body.length != 0) ||
+			h.ConnectionClose() != (x.head.closes || x.http10 && !x.head.keeps) || theirs.Buffered() != rest.Buffered() {
+			t.Fatalf("%q: got %s %s %s, length %d, and %d bytes behind it; fasthttp reads %s %s %s, length %d, and %d bytes", raw, x.verb, x.uri, x.proto,
+				x.body.length, rest.Buffered(), h.Method(), h.RequestURI(), h.Protocol(), h.ContentLength(), theirs.Buffered())
 		}
 		if x.rewrite(false) != noProblem {
 			return
@@ -187,7 +203,7 @@ func FuzzCheck(f *testing.F) {
 		}
 		for name := range r.Header {
 			ours := name == "Connection" && (x.trailers || x.upgrade != nil) || name == "Te" && x.trailers || name == "Upgrade" && x.upgrade != nil || name == "Expect" && x.expects
-			if f := classify([]byte(name)); (f == hopField || f == connectionField || f == upgradeField || f == teField || f == expectField) && !ours {
+			if f := names.Find([]byte(name)); (f == hopField || f == connectionField || f == upgradeField || f == teField || f == expectField) && !ours {
 				t.Fatalf("%q was forwarded as %q, with %s", raw, x.out, name)
 			}
 		}

@@ -15,7 +15,6 @@ import (
 // exchange is one request and what becomes of it. Exchanges are reused; only what perRequest holds is cleared between.
 type exchange struct {
 	perRequest
-	text []byte // the request's head as it came, which verb, uri, proto and head are of
 	head head
 	resp response.Head
 	out  []byte // the head that endpoints get
@@ -35,10 +34,9 @@ type perRequest struct {
 	ended   time.Time // when the last attempt was; zero if the answer is not of it
 
 	// What the client asked for.
-	verb      []byte // the method as it came
+	verb      []byte // the method as it came, a part of head.text like the next two
 	uri       []byte // the target as it came
 	proto     []byte // HTTP/1.1 or HTTP/1.0; nil if there is no request that could be read
-	closes    bool   // the client wants no other request on the connection
 	http10    bool
 	http2     bool
 	https     bool // the target is an https URL
@@ -95,21 +93,6 @@ func (x *exchange) handle(c *conn) {
 		}
 	}()
 	x.serve()
-}
-
-// keep keeps what is of use of a request's head.
-func (x *exchange) keep(h *fasthttp.RequestHeader) {
-	parts := [...][]byte{h.Method(), h.RequestURI(), h.Protocol(), h.RawHeaders()}
-	x.text = x.text[:0]
-	for _, p := range parts {
-		x.text = append(x.text, p...)
-	}
-	rest := x.text
-	for i, to := range [...]*[]byte{&x.verb, &x.uri, &x.proto, &x.head.raw} {
-		n := len(parts[i])
-		*to, rest = rest[:n:n], rest[n:]
-	}
-	x.closes = h.ConnectionClose()
 }
 
 // serve takes the first steps; each problem ends the request.
@@ -297,10 +280,14 @@ func (x *exchange) give(broken bool) {
 	if x.table.Access != nil {
 		x.log(broken)
 	}
+	x.recycle()
+}
+
+// recycle makes the exchange another request's.
+func (x *exchange) recycle() {
 	instance := x.req.Instance
 	x.perRequest = perRequest{}
 	x.req.Instance = instance
-	x.head.raw, x.head.n = nil, 0
 	if cap(x.body.buf) > maxKeptBuffer {
 		x.body.buf = nil
 	}
@@ -309,8 +296,8 @@ func (x *exchange) give(broken bool) {
 		x.out = nil
 	}
 	x.resp.Trim(maxKeptBuffer)
-	if cap(x.text) > maxKeptBuffer {
-		x.text = nil
+	if x.head.n, x.head.facts = 0, (facts{}); cap(x.head.text) > maxKeptBuffer {
+		x.head.text = nil
 	}
 	exchanges.Put(x)
 }

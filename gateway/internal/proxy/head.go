@@ -31,28 +31,31 @@ const (
 	hopField       // about one connection, or not for endpoints
 )
 
+// fields is a set.
+type fields uint32
+
+func (s fields) has(f field) bool { return s>>f&1 != 0 }
+
 // maxFields bounds the lines of a request's header block.
 const maxFields = 128
 
-// maxName is the length of the longest name that classify knows.
-const maxName = 32
-
-// line is one header field. Offsets are into head.raw.
+// line is one header field. Offsets are into head.text.
 type line struct {
 	nameBegin, nameEnd, valueBegin, valueEnd uint16
 	field                                    field
 	drop                                     bool
 }
 
-// head is the header block of a request as it came, cut into lines.
+// head is the head of a request as it came, without the empty line, cut into lines.
 type head struct {
-	raw   []byte
+	text  []byte
 	lines [maxFields]line
 	n     int
+	facts
 }
 
-func (h *head) name(l *line) []byte  { return h.raw[l.nameBegin:l.nameEnd] }
-func (h *head) value(l *line) []byte { return h.raw[l.valueBegin:l.valueEnd] }
+func (h *head) name(l *line) []byte  { return h.text[l.nameBegin:l.nameEnd] }
+func (h *head) value(l *line) []byte { return h.text[l.valueBegin:l.valueEnd] }
 
 // first returns the first line of a field that the gateway knows, or nil.
 func (h *head) first(f field) *line {
@@ -92,54 +95,12 @@ func (h *head) cookie(name string) ([]byte, bool) {
 	return nil, false
 }
 
-// classify tells which field a name is.
-func classify(name []byte) field {
-	if len(name) > maxName {
-		return otherField
-	}
-	var buf [maxName]byte
-	lower := buf[:len(name)]
-	for i, b := range name {
-		lower[i] = grammar.Lower(b)
-	}
-	switch string(lower) {
-	case "host":
-		return hostField
-	case "connection":
-		return connectionField
-	case "content-length":
-		return contentLengthField
-	case "transfer-encoding":
-		return transferEncodingField
-	case "expect":
-		return expectField
-	case "upgrade":
-		return upgradeField
-	case "te":
-		return teField
-	case "max-forwards":
-		return maxForwardsField
-	case "via":
-		return viaField
-	case "cookie":
-		return cookieField
-	case "x-request-id":
-		return requestIDField
-	case "forwarded":
-		return forwardedField
-	case "x-forwarded-for":
-		return forwardedForField
-	case "x-forwarded-proto":
-		return forwardedProtoField
-	case "x-forwarded-host":
-		return forwardedHostField
-	case "x-forwarded-port", "x-forwarded-server", "x-forwarded-prefix", "x-real-ip":
-		return untrustedField
-	case "keep-alive", "proxy-connection", "trailer", "proxy-authorization", "proxy-authenticate",
-		"proxy-authentication-info", "http2-settings", "client-cert", "client-cert-chain":
-		return hopField
-	case "weir-explain":
-		return explainField
-	}
-	return otherField
-}
+var names = grammar.NewNames(map[string]field{
+	"host": hostField, "connection": connectionField, "content-length": contentLengthField, "transfer-encoding": transferEncodingField,
+	"expect": expectField, "upgrade": upgradeField, "te": teField, "max-forwards": maxForwardsField, "via": viaField, "cookie": cookieField,
+	"x-request-id": requestIDField, "forwarded": forwardedField, "x-forwarded-for": forwardedForField, "x-forwarded-proto": forwardedProtoField,
+	"x-forwarded-host": forwardedHostField, "weir-explain": explainField,
+	"x-forwarded-port": untrustedField, "x-forwarded-server": untrustedField, "x-forwarded-prefix": untrustedField, "x-real-ip": untrustedField,
+	"keep-alive": hopField, "proxy-connection": hopField, "trailer": hopField, "proxy-authorization": hopField, "proxy-authenticate": hopField,
+	"proxy-authentication-info": hopField, "http2-settings": hopField, "client-cert": hopField, "client-cert-chain": hopField,
+})

@@ -33,36 +33,12 @@ func (x *exchange) rewrite(trusted bool) problemID {
 		b = append(b, x.conn.local...) // an HTTP/1.0 client without Host means whom it talks to
 	}
 	b = append(b, "\r\n"...)
-	hasID, hasProto, hasHost := false, false, false
-	for i := range h.lines[:h.n] {
-		l := &h.lines[i]
-		if l.drop {
-			continue
-		}
-		switch l.field {
-		case hostField, viaField, contentLengthField, transferEncodingField, forwardedField, forwardedForField:
-			continue // written by us
-		case forwardedProtoField, forwardedHostField, untrustedField:
-			if !trusted {
-				continue
-			}
-			hasProto = hasProto || l.field == forwardedProtoField
-			hasHost = hasHost || l.field == forwardedHostField
-		case maxForwardsField:
-			if n, ok := x.maxForwards(l); ok {
-				b = append(strconv.AppendInt(append(b, "Max-Forwards: "...), n-1, 10), "\r\n"...)
-				continue
-			}
-		case requestIDField:
-			hasID = true
-		}
-		b = appendField(b, h.name(l), h.value(l))
-	}
-	b = x.appendForwarded(b, trusted, hasProto, hasHost)
+	b, passed := x.appendLines(b, trusted)
+	b = x.appendForwarded(b, trusted, passed)
 	b = x.appendList(append(b, "Via: "...), viaField, true)
 	b = append(append(b, x.version()...), ' ')
 	b = append(append(b, x.table.Via...), "\r\n"...)
-	if !hasID {
+	if !passed.has(requestIDField) {
 		x.id = rand.Uint64()
 		b = append(b, "X-Request-Id: "...)
 		b = appendHex(b, x.id)
@@ -82,6 +58,47 @@ func (x *exchange) rewrite(trusted bool) problemID {
 	}
 	x.out = append(x.appendFraming(b), "\r\n"...)
 	return noProblem
+}
+
+// appendLines appends what is passed on as it came, and tells which fields that were.
+func (x *exchange) appendLines(b []byte, trusted bool) (_ []byte, passed fields) {
+	h := &x.head
+	const none = -1
+	from := none
+	for i := range h.lines[:h.n] {
+		l := &h.lines[i]
+		if x.passes(l, trusted) {
+			passed |= 1 << l.field
+			if from == none {
+				from = int(l.nameBegin)
+			}
+			continue
+		}
+		if from != none {
+			b, from = append(b, h.text[from:l.nameBegin]...), none
+		}
+		if n, ok := x.maxForwards(l); ok && !l.drop {
+			b = append(strconv.AppendInt(append(b, "Max-Forwards: "...), n-1, 10), "\r\n"...)
+		}
+	}
+	if from != none {
+		b = append(b, h.text[from:]...)
+	}
+	return b, passed
+}
+
+// passes reports whether a line goes to endpoints as it came. What we write ourselves does not.
+func (x *exchange) passes(l *line, trusted bool) bool {
+	switch l.field {
+	case hostField, viaField, contentLengthField, transferEncodingField, forwardedField, forwardedForField:
+		return false
+	case forwardedProtoField, forwardedHostField, untrustedField:
+		return trusted && !l.drop
+	case maxForwardsField:
+		_, ok := x.maxForwards(l)
+		return !ok && !l.drop
+	}
+	return !l.drop
 }
 
 // version is that of the protocol that the request came in, as Via has it.
@@ -126,7 +143,7 @@ func (x *exchange) dropHopByHop() problemID {
 // maxForwards returns how often an OPTIONS may still be forwarded; of other methods the field says nothing (RFC 9110,
 // section 7.6.2).
 func (x *exchange) maxForwards(l *line) (n int64, ok bool) {
-	if x.method != policies.MethodOptions {
+	if l.field != maxForwardsField || x.method != policies.MethodOptions {
 		return 0, false
 	}
 	v := x.head.value(l)
@@ -156,7 +173,7 @@ func hasToken(list []byte, name string) bool {
 func (x *exchange) dropNamed(name []byte) {
 	for i := range x.head.lines[:x.head.n] {
 		l := &x.head.lines[i]
-		if bytes.EqualFold(x.head.name(l), name) {
+		if grammar.EqualFold(x.head.name(l), name) {
 			l.drop = true
 		}
 	}
@@ -194,7 +211,7 @@ func (x *exchange) appendList(b []byte, f field, trusted bool) []byte {
 }
 
 // appendForwarded says who the client is (RFC 7239, and what was there before it).
-func (x *exchange) appendForwarded(b []byte, trusted, hasProto, hasHost bool) []byte {
+func (x *exchange) appendForwarded(b []byte, trusted bool, passed fields) []byte {
 	b = x.appendList(append(b, "Forwarded: "...), forwardedField, trusted)
 	b = append(b, x.conn.forwarded...)
 	if len(x.host) > 0 {
@@ -204,10 +221,10 @@ func (x *exchange) appendForwarded(b []byte, trusted, hasProto, hasHost bool) []
 	}
 	b = x.appendList(append(b, "\r\nX-Forwarded-For: "...), forwardedForField, trusted)
 	b = append(b, x.conn.ip...)
-	if !hasProto {
+	if !passed.has(forwardedProtoField) {
 		b = append(append(b, "\r\nX-Forwarded-Proto: "...), x.conn.scheme...)
 	}
-	if !hasHost && len(x.host) > 0 {
+	if !passed.has(forwardedHostField) && len(x.host) > 0 {
 		b = append(b, "\r\nX-Forwarded-Host: "...)
 		b = append(b, x.host...)
 	}
@@ -229,11 +246,6 @@ func (x *exchange) appendFraming(b []byte) []byte {
 func (x *exchange) expectsBody() bool {
 	m := string(x.verb)
 	return m == "POST" || m == "PUT" || m == "PATCH"
-}
-
-func appendField(b, name, value []byte) []byte {
-	b = append(append(b, name...), ": "...)
-	return append(append(b, value...), "\r\n"...)
 }
 
 func appendHex(b []byte, v uint64) []byte {

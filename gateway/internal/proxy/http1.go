@@ -7,7 +7,6 @@ import (
 	"io"
 	"net"
 	"strconv"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -46,7 +45,6 @@ func (b *buffer) drop() {
 // of them hold is warm.
 var (
 	http1s      = sync.Pool{New: func() any { return new(http1) }}
-	headers     = sync.Pool{New: func() any { return new(fasthttp.RequestHeader) }}
 	buffers     = sync.Pool{New: func() any { return new(buffer) }}
 	headReaders = sync.Pool{New: func() any { return bufio.NewReaderSize(nil, headBuffer) }}
 )
@@ -108,17 +106,14 @@ func (l *http1) next() bool {
 
 // read reads the head of a request. Without one the answer is sent already, if there is one.
 func (l *http1) read() *exchange {
-	h := headers.Get().(*fasthttp.RequestHeader)
-	defer headers.Put(h)
-	if err := h.Read(l.br); err != nil {
-		l.unreadable(err)
-		return nil
-	}
 	x := exchanges.Get().(*exchange)
 	x.down = l
-	x.keep(h)
-	x.body.source(h, l.br)
-	l.old = !h.IsHTTP11()
+	if err := x.read(l.br); err != nil {
+		l.unreadable(x, err)
+		return nil
+	}
+	x.body.source(&x.head, l.br)
+	l.old = string(x.proto) != http11
 	if x.body.ended && l.br.Buffered() == 0 {
 		l.dropReader()
 	}
@@ -148,44 +143,49 @@ func (l *http1) dropOut() {
 }
 
 // unreadable answers what could not be read as a request.
-func (l *http1) unreadable(err error) {
+func (l *http1) unreadable(x *exchange, err error) {
 	c := l.c
-	if c.is(waiting) || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
-		return // nothing came, or nobody is left: there is no one to answer
-	}
-	id := badRequest
-	var small *fasthttp.ErrSmallBuffer
-	switch {
-	case errors.As(err, &small):
-		id = tooManyFields
-		if first, _ := l.br.Peek(l.br.Buffered()); !hasLine(first) {
-			id = longTarget
-		}
-	case isTimeout(err):
-		id = headTimeout
-	case strings.HasPrefix(err.Error(), "error when reading request headers: unsupported transfer-encoding"):
-		id = unknownCoding
-	default:
-		first, _ := l.br.Peek(l.br.Buffered())
-		if proxyproto.Is(first) {
-			id = proxyHeader
-		} else if c.served == 0 && c.server.table.Load().H2C && c.tls == nil && !namesHTTP1(first) {
-			c.server.stats.rejected[id].Add(1)
-			return // a bad preface is no request that could be answered (RFC 9113, section 3.4)
-		}
-	}
 	s := c.server
+	x.server, x.conn, x.table, x.arrived = s, c, s.table.Load(), time.Now()
+	id := l.whyUnreadable(x.table, err)
+	if id == noProblem {
+		x.recycle()
+		return
+	}
 	s.stats.rejected[id].Add(1)
 	s.stats.unrouted.count(problems[id].Status)
-	x := exchanges.Get().(*exchange)
-	x.server, x.conn, x.table, x.arrived = s, c, s.table.Load(), time.Now()
-	x.down, x.problem, x.status = l, id, problems[id].Status
+	x.problem, x.status = id, problems[id].Status
 	x.guess(l.br)
 	x.answer(&x.resp, answer(&x.resp, id, 0))
 	err = l.send()
 	c.linger = true
 	x.give(err != nil)
 	l.dropOut()
+}
+
+// whyUnreadable returns noProblem if nobody is to be answered.
+func (l *http1) whyUnreadable(t *table, err error) problemID {
+	c := l.c
+	first, _ := l.br.Peek(l.br.Buffered())
+	switch {
+	case errors.Is(err, errRequestLine):
+		if proxyproto.Is(first) {
+			return proxyHeader
+		}
+		if c.served == 0 && t.H2C && c.tls == nil && !namesHTTP1(first) { // a bad preface is no request that could be answered (RFC 9113, section 3.4)
+			c.server.stats.rejected[badRequest].Add(1)
+			return noProblem
+		}
+		return badRequest
+	case errors.Is(err, bufio.ErrBufferFull):
+		if !hasLine(first) {
+			return longTarget
+		}
+		return tooManyFields
+	case isTimeout(err) && !c.is(waiting):
+		return headTimeout
+	}
+	return noProblem // nothing came, or nobody is left
 }
 
 // namesHTTP1 reports whether the first line of b ends in a version, as that of a request does.
@@ -234,7 +234,7 @@ func (l *http1) appendHead(b []byte, x *exchange, h *response.Head, length int64
 		b = append(appendDate(append(b, "Date: "...)), "\r\n"...)
 	}
 	unread := x.upload != nil || !x.body.ended // an upload may still be writing it
-	l.close = l.close || unread || x.closes || l.c.server.stopping.Load()
+	l.close = l.close || unread || x.head.closes || x.http10 && !x.head.keeps || l.c.server.stopping.Load()
 	l.c.linger = l.c.linger || unread
 	switch {
 	case bodiless(x, h):

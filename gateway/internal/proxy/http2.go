@@ -13,7 +13,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/valyala/fasthttp"
 	"github.com/weir-lb/weir/gateway/internal/grammar"
 	"github.com/weir-lb/weir/gateway/internal/response"
 	"github.com/weir-lb/weir/gateway/internal/upstream"
@@ -132,7 +131,6 @@ type stream2 struct {
 	raw    []byte
 	source bytes.Reader
 	br     *bufio.Reader
-	header fasthttp.RequestHeader
 
 	status int
 	out    []byte // a body that is not sent yet
@@ -222,10 +220,9 @@ func (l *stream2) read(x *exchange) bool {
 	}
 	l.source.Reset(l.raw)
 	l.br.Reset(&l.source)
-	if err := l.header.Read(l.br); err != nil {
+	if err := x.read(l.br); err != nil {
 		return false
 	}
-	x.keep(&l.header)
 	x.body.length, x.body.ended = r.ContentLength, r.ContentLength == 0
 	x.body.r, l.left = l, r.ContentLength
 	x.body.after = l.trailer

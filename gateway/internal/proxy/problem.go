@@ -22,6 +22,7 @@ const (
 	folded
 	badField
 	aliasField
+	badLength
 	twoFramings
 	badHost
 	badTarget
@@ -80,8 +81,9 @@ var problems = func() (all [numProblems]Problem) {
 	add(proxyHeader, 400, "proxy_header", "A PROXY header came from a peer that is not trusted to send one.")
 	add(bareLF, 400, "bare_lf", "A line of the request's head does not end with CRLF.")
 	add(folded, 400, "folded_field", "A header field goes over more than one line.")
-	add(badField, 400, "bad_field", "A header field's name is empty or has a character that names do not have.")
+	add(badField, 400, "bad_field", "A header field has no name, or a character in name or value that does not belong there.")
 	add(aliasField, 400, "alias_field", "A header field's name has an underscore and is otherwise the name of a protected field.")
+	add(badLength, 400, "bad_length", "A Content-Length that is not one number of bytes.")
 	add(twoFramings, 400, "two_framings", "Content-Length and Transfer-Encoding together, or one of them twice.")
 	add(badHost, 400, "bad_host", "Not exactly one Host, or one that is no host and port.")
 	add(badTarget, 400, "bad_target", "The request target is neither a path nor an http URL, or climbs with '..'.")

@@ -1,7 +1,7 @@
 // Package proxy is the data plane: it takes requests from clients, lets the policy of their cluster choose endpoints,
 // and streams responses back. With package upstream it is the only home of fasthttp.
 //
-// A request passes ten steps, in this order: accept and check (check.go), route (route.go), admit, load one view of the
+// A request passes ten steps, in this order: accept and check (read.go, check.go), route (route.go), admit, load one view of the
 // cluster (exchange.go), pick (retry.go), rewrite the head (headers.go), attempt (attempt.go), classify, decide about a
 // retry (retry.go), stream the response and count (response.go). Nothing on that way allocates in steady state, takes a
 // lock that all requests share, or logs.

@@ -8,7 +8,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/valyala/fasthttp"
 	"github.com/weir-lb/weir/gateway/internal/access"
 )
 
@@ -35,12 +34,10 @@ func FuzzLine(f *testing.F) {
 				x.table.Trusted = map[string][]netip.Prefix{"http": {netip.PrefixFrom(far, 24)}}
 			}
 			x.arrived = time.Now()
-			var h fasthttp.RequestHeader
 			br := bufio.NewReaderSize(bytes.NewReader(sent), headBuffer)
-			if err := h.Read(br); err != nil {
+			if err := x.read(br); err != nil {
 				x.guess(br)
 			} else {
-				x.keep(&h)
 				if x.problem = x.check(); x.problem == noProblem {
 					x.route = x.table.route(x.host, x.path, &x.head)
 				}

@@ -125,11 +125,12 @@ func TestRefusedRequestsLeaveALine(t *testing.T) {
 	requests := map[string]map[string]any{
 		"GET /there?a=b HTTP/1.1\r\nHost: a\r\n\r\n":                    {"status": 404, "problem": "no_route", "path": "/there", "query": "a=b", "host": "a", "attempts": nil},
 		"GET / HTTP/1.1\r\nHost: a\r\nX_Forwarded_For: 1\r\n\r\n":       {"status": 400, "problem": "alias_field", "method": "GET", "path": "/"},
-		"GET /\xff\" HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n":            {"status": 400, "problem": "bad_request", "path": "/\ufffd\""},
+		"GET /\xff\" HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n":            {"status": 400, "problem": "bad_host", "path": "/\ufffd\""},
 		"GET http://me:s3cret@a/x?y HTTP/1.1\r\nA : 1\r\n\r\n":          {"status": 400, "method": "GET", "path": "/x", "query": "y"},
-		"BREW /pot?x HTTP/1.1\r\nHost a\r\n\r\n":                        {"status": 400, "method": "BREW", "path": "/pot", "query": "x", "protocol": nil},
+		"BREW /pot?x HTTP/1.1\r\nHost a\r\n\r\n":                        {"status": 400, "method": "BREW", "path": "/pot", "query": "x", "protocol": "HTTP/1.1"},
 		"GET /" + strings.Repeat("a", headBuffer) + " HTTP/1.1\r\n\r\n": {"status": 414, "problem": "long_target", "path": "/" + strings.Repeat("a", access.MaxText-1) + "…"},
 		"\x16\x03\x01 \x02\n":                                           {"status": 400, "problem": "bad_request", "method": nil, "path": nil},
+		"GET /half HTTP/1.1 x\r\nHost: a\r\n\r\n":                       {"status": 400, "problem": "bad_request", "path": "/half", "protocol": nil},
 		"HEAD /none HTTP/1.1\r\nHost: a\r\n\r\n":                        {"status": 404, "bytes_out": 0},
 	}
 	for request := range requests {

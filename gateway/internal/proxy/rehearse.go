@@ -11,7 +11,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/valyala/fasthttp"
 	"github.com/weir-lb/weir/policies"
 )
 
@@ -70,16 +69,10 @@ func (s *Server) imagine(req ExplainRequest) (*exchange, error) {
 	x := &exchange{}
 	x.server, x.table, x.arrived = s, s.table.Load(), time.Now()
 	x.conn = &conn{scheme: "http", server: s, addr: client, ip: []byte(client.String())}
-	var h fasthttp.RequestHeader
-	if err := h.Read(bufio.NewReaderSize(bytes.NewReader(raw), len(raw))); err != nil {
+	if err := x.read(bufio.NewReaderSize(bytes.NewReader(raw), len(raw))); err != nil {
 		return nil, fmt.Errorf("not a request: %w", err)
 	}
-	x.keep(&h)
-	if n := h.ContentLength(); n > 0 {
-		x.body.length = int64(n)
-	} else if n == -1 {
-		x.body.length = -1
-	}
+	x.body.length = x.head.length
 	x.body.ended, x.body.lost = true, x.body.length > maxReplay
 	return x, nil
 }

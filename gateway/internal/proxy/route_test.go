@@ -1,6 +1,8 @@
 package proxy
 
 import (
+	"bufio"
+	"strings"
 	"testing"
 
 	"github.com/weir-lb/weir/gateway/gatewaytest"
@@ -8,11 +10,11 @@ import (
 
 func parsedHead(tb testing.TB, lines string) *head {
 	tb.Helper()
-	h := new(head)
-	if id := h.parse([]byte(lines + "\r\n")); id != noProblem {
-		tb.Fatalf("%q: %s", lines, problems[id].Name)
+	x := new(exchange)
+	if err := x.read(bufio.NewReader(strings.NewReader("GET / HTTP/1.1\r\n" + lines + "\r\n"))); err != nil || x.head.unread != noProblem {
+		tb.Fatalf("%q: %v %s", lines, err, problems[x.head.unread].Name)
 	}
-	return h
+	return &x.head
 }
 
 func compiled(routes ...Route) *table {

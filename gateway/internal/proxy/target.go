@@ -10,12 +10,9 @@ import (
 // checkTarget finds host and path. The path is the bytes that are matched and the bytes that are forwarded.
 func (x *exchange) checkTarget(uri []byte) problemID {
 	x.host, x.https = nil, false
-	hosts := 0
-	for i := range x.head.lines[:x.head.n] {
-		if l := &x.head.lines[i]; l.field == hostField {
-			x.host = x.head.value(l)
-			hosts++
-		}
+	hosts := x.head.hosts
+	if l := x.head.first(hostField); l != nil {
+		x.host = x.head.value(l)
 	}
 	if hosts > 1 || hosts == 0 && !x.http10 {
 		return badHost

@@ -30,7 +30,7 @@ var early = [...]string{
 }
 
 func mayTrail(name []byte) bool {
-	if classify(name) != otherField {
+	if names.Find(name) != otherField {
 		return false
 	}
 	for _, e := range early {

@@ -74,7 +74,7 @@ func (h *Head) add(name, value []byte) {
 	h.raw = append(append(append(append(h.raw, name...), ": "...), value...), crlf...)
 	end := int32(len(h.raw) - len(crlf))
 	h.lines = append(h.lines, line{
-		begin: begin, nameEnd: begin + int32(len(name)), value: span{end - int32(len(value)), end}, field: classify(name),
+		begin: begin, nameEnd: begin + int32(len(name)), value: span{end - int32(len(value)), end}, field: names.Find(name),
 	})
 }
 

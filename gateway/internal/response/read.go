@@ -29,7 +29,7 @@ var (
 // LF alone, and blanks may stand before a colon: they are mended. Errors are those of br, bufio.ErrBufferFull, and those above.
 func (h *Head) Read(br *bufio.Reader) error {
 	h.Reset(0)
-	seen, err := more(br, nil)
+	seen, err := grammar.More(br, nil)
 	if err != nil {
 		return err
 	}
@@ -41,7 +41,7 @@ func (h *Head) Read(br *bufio.Reader) error {
 				return errVersion // it need not end
 			}
 			from := len(seen)
-			if seen, err = more(br, seen); err != nil {
+			if seen, err = grammar.More(br, seen); err != nil {
 				return err
 			}
 			if n = bytes.IndexByte(seen[from:], '\n'); n >= 0 {
@@ -67,14 +67,6 @@ func (h *Head) Read(br *bufio.Reader) error {
 		}
 		at = next
 	}
-}
-
-// more returns what br holds when at least one byte beyond seen has come.
-func more(br *bufio.Reader, seen []byte) ([]byte, error) {
-	if _, err := br.Peek(len(seen) + 1); err != nil {
-		return nil, err
-	}
-	return br.Peek(br.Buffered())
 }
 
 // parser is a head that is being read. The lines' offsets are those of the buffer, which raw begins like.
@@ -135,7 +127,7 @@ func (p *parser) line(b []byte, at, end, next int) error {
 	if !grammar.IsValue(b[value.begin:value.end]) {
 		return errValue
 	}
-	l := line{begin: int32(at), nameEnd: int32(nameEnd), value: value, field: classify(b[at:nameEnd])}
+	l := line{begin: int32(at), nameEnd: int32(nameEnd), value: value, field: names.Find(b[at:nameEnd])}
 	if p.odd < 0 && (len(after) < end-nameEnd || int(l.end()) != next) {
 		p.odd = len(h.lines)
 	}
@@ -154,7 +146,7 @@ func (p *parser) framing(f field, value []byte) error {
 			p.keep = p.keep || grammar.EqualFold(token, "keep-alive")
 		}
 	case contentLength:
-		n, ok := number(value)
+		n, ok := grammar.Number(value)
 		if !ok || h.Length >= 0 {
 			return errLength
 		}
@@ -184,16 +176,4 @@ func (p *parser) end() error {
 		h.add(came[l.begin:l.nameEnd], came[l.value.begin:l.value.end])
 	}
 	return nil
-}
-
-// number reads a number of bytes.
-func number(b []byte) (n int64, ok bool) {
-	const most = 18 // digits that fit for sure
-	for _, d := range b {
-		if d < '0' || d > '9' || len(b) > most {
-			return 0, false
-		}
-		n = n*10 + int64(d-'0')
-	}
-	return n, len(b) > 0
 }
